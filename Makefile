@@ -1,0 +1,44 @@
+# Vigil: every target makes what it needs. `make help` lists them.
+PYTHON   ?= python3.11
+VENV     := .venv
+BIN      := $(VENV)/bin
+DURATION ?= 60
+export VIGIL_CACHE ?= $(CURDIR)/build/cache
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.done ## make .venv with everything the other targets need
+
+$(VENV)/.done: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on PATH; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+run: setup ## a virtual wearer, broker and gateway for DURATION seconds (no hardware, no root)
+	@$(BIN)/vigil run --duration $(DURATION)
+
+test: setup ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+gen: setup ## write the generated files (filter coefficients)
+	$(BIN)/python -m signal_models.design
+
+gen-check: setup ## fail if a generated file is not what its command makes
+	$(BIN)/python -m signal_models.design --check
+
+bench: setup ## what each stage costs: time, heap, bytes
+	$(BIN)/python -m host_tools.bench
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+
+.PHONY: help setup run test lint gen gen-check bench clean

@@ -1,0 +1,1 @@
+"""Layer 0: records, errors, rings. Imports nothing of ours."""

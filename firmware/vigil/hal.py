@@ -1,0 +1,91 @@
+"""What a board offers to the firmware. It is passed in, never imported: two devices can live in one process.
+
+A board is `boards/<NAME>/board.py` with a function `make()` that returns an object with this shape. Nothing here
+costs memory on the device: the protocols exist for readers and type checkers only, and no firmware module
+imports this one at run time.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Protocol
+
+    class I2C(Protocol):
+        """The subset of `machine.I2C` that drivers use. Errors are OSError (ENODEV, ETIMEDOUT)."""
+
+        def scan(self) -> "list[int]": ...
+        def readfrom_mem_into(self, addr: int, memaddr: int, buf: bytearray) -> None: ...
+        def writeto_mem(self, addr: int, memaddr: int, buf: bytes) -> None: ...
+        def recover(self) -> None:
+            """Free a bus whose SDA is held low by clocking SCL, then initialise it again."""
+
+    class Adc(Protocol):
+        """One analogue input."""
+
+        def read_uv(self) -> int:
+            """Microvolts at the pin, corrected by the chip's calibration."""
+            ...
+
+    class Pin(Protocol):
+        """One digital input."""
+
+        def value(self) -> int: ...
+
+    class Timer(Protocol):
+        """A running periodic timer."""
+
+        def stop(self) -> None: ...
+
+    class Wifi(Protocol):
+        """The station interface. `connect` starts and returns at once; poll `isconnected`."""
+
+        def connect(self) -> None: ...
+        def isconnected(self) -> bool: ...
+        def power_cycle(self) -> None: ...
+
+    class Keystore(Protocol):
+        """Small secrets and settings that survive a reboot (NVS on the chip). Values are bytes."""
+
+        def get(self, name: str) -> "bytes | None": ...
+        def set(self, name: str, value: bytes) -> None: ...
+
+    class Clock(Protocol):
+        """Monotonic time since power-on."""
+
+        def ticks_us(self) -> int:
+            """Wraps at 2**30; compare only with `time.ticks_diff`."""
+            ...
+
+        def ms(self) -> int:
+            """Milliseconds since boot; never wraps."""
+            ...
+
+    class Board(Protocol):
+        """One device."""
+
+        name: str  # as in boards/, e.g. "ESP32_GENERIC"
+        fs: str  # root folder for our files, without a trailing slash
+        clock: Clock
+        wifi: Wifi
+        keystore: Keystore
+        ble: Any  # object with the API of MicroPython's bluetooth.BLE, or None
+
+        def i2c(self, name: str) -> I2C: ...
+        def spi(self, name: str) -> Any: ...
+        def adc(self, name: str) -> Adc: ...
+        def pin(self, name: str) -> Pin: ...
+        def irq(self, name: str, handler: "Callable[[int], None]") -> None:
+            """Call handler(t_us) on each falling edge of interrupt line `name`.
+
+            t_us is `clock.ticks_us()` at the edge. Runs as a soft interrupt: it must not allocate or block.
+            """
+
+        def timer(self, period_us: int, handler: "Callable[[int], None]") -> Timer:
+            """Call handler(t_us) each period_us, with the restrictions of `irq`."""
+            ...
+
+        def random(self, n: int) -> bytes:
+            """n bytes from the hardware generator."""
+            ...
+
+        def reset_cause(self) -> str: ...
+        def feed_watchdog(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Layer 1: the bytes that leave the device (firmware/SPEC.md is normative)."""

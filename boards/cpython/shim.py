@@ -2,8 +2,8 @@
 
 Plain: the source runs as it is; `ptr8`, `ptr16`, `ptr32` become typed views. Checked: every binary operation,
 augmented assignment and unary minus inside a viper function is wrapped in an int32 range check, so that what an
-ESP32 would silently wrap raises OverflowError here; every index is checked against its buffer; assignments to a
-missing `ptr` width mask exactly as the chip's store does.
+ESP32 would silently wrap raises OverflowError here. Both check every index against its buffer, and mask stores as the
+chip does.
 """
 
 from __future__ import annotations
@@ -41,14 +41,11 @@ heap_unlock = heap_lock
 class _Pointer:
     """A typed view of a buffer with viper's load (unsigned up to 16 bits) and store (masking) rules."""
 
-    _code = "B"
+    _code: Any = "B"
     _mask = 0xFF
 
-    def __new__(cls, buffer):
-        # A plain memoryview is several times faster to read than a Python class; 16-bit stores need the mask.
-        self = object.__new__(cls)
-        self._view = memoryview(buffer).cast("B").cast(cls._code)
-        return self
+    def __init__(self, buffer: Any):
+        self._view = memoryview(buffer).cast("B").cast(self._code)
 
     def __getitem__(self, i: int) -> int:
         if i < 0:

@@ -5,6 +5,7 @@ no bounds. `install()` makes them builtins, where the viper casts would be.
 """
 
 import builtins
+
 import uctypes
 
 _LENGTH = 1 << 24  # nominal: pointers have no length

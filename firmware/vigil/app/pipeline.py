@@ -6,11 +6,11 @@ Channels are imported when their source first delivers: a sensor that is not fit
 
 from vigil.core.records import (
     ABSENT,
+    BEAT_PER_MIN,
     CONTACT,
     DIMLESS,
     ECG,
     HEART_RATE,
-    BEAT_PER_MIN,
     NO_SENSOR,
     PERCENT,
     PERFUSION_INDEX,

@@ -1,0 +1,116 @@
+"""`python -m host_tools.bench [--json FILE]`: run the stages on every engine and print the tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from host_tools import interpreter
+from host_tools.bench import stages
+from host_tools.errors import UserError
+from host_tools.paths import FIRMWARE, ROOT
+from host_tools.verify import verify_signature
+
+ORDER = ("core", "dsp", "wire", "crypto", "estimators", "store", "link", "drivers", "app")
+RATE = {"ecg channel": (75, 1), "ppg channel": (75, 1)}  # what the made-up signals must read, and within what
+BUDGET_LEAN_BYTES = 48 * 1024  # .mpy of the lean profile, DESIGN.md section 10
+BUDGET_SEAL_BYTES = 400
+
+
+def modules() -> list[str]:
+    """Firmware modules, lowest layer first, packages left out."""
+    files = [f for f in (FIRMWARE / "vigil").rglob("*.py") if f.name not in ("__init__.py", "hal.py")]
+    files.sort(key=lambda f: (ORDER.index(f.relative_to(FIRMWARE / "vigil").parts[0]), f.as_posix()))
+    return [".".join(f.relative_to(FIRMWARE).with_suffix("").parts) for f in files]
+
+
+def run(engine: str, *args: str, heap: str = "512k") -> list[dict]:
+    """Run stages.py on an engine (viper, bytecode or cpython) and return what it tells."""
+    if engine == "cpython":
+        command, env = [sys.executable, "-c", CPYTHON, *args], None
+    else:
+        command = interpreter.command(stages.__file__, *args, heap=heap)
+        env = interpreter.environment(*interpreter.import_path(engine))
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, cwd=ROOT)
+    if done.returncode:
+        raise UserError(f"the benchmark failed on {engine}", (done.stdout + done.stderr).strip()[-400:])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+CPYTHON = "import host_tools, runpy; runpy.run_module('host_tools.bench.stages', run_name='__main__')"
+
+
+def sizes(march: str) -> dict[str, int]:
+    """Bytes of .mpy by module."""
+    with tempfile.TemporaryDirectory() as folder:
+        interpreter.compile_tree(Path(folder), march=march)
+        return {n: (Path(folder) / (n.replace(".", "/") + ".mpy")).stat().st_size for n in modules()}
+
+
+def check(engine: str, told: list[dict]) -> list[str]:
+    """Complaints about a stage that did not do its work."""
+    wrong = []
+    for stage in told:
+        if stage["stage"] in RATE:
+            want, within = RATE[stage["stage"]]
+            got = stage.pop("rate")
+            if got is None or abs(got / 10 - want) > within:
+                wrong.append(f"{engine}: {stage['stage']} reads {got}, not {want}")
+        if stage["stage"] == "seal" and not verify_signature(
+            bytes.fromhex(stage.pop("envelope")), bytes.fromhex(stage.pop("key"))
+        ):
+            wrong.append(f"{engine}: the sealed envelope does not verify")
+    return wrong
+
+
+def main() -> int:
+    """Measure, check, print, write."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
+    args = parser.parse_args()
+    console = Console()
+    heap = {h["module"]: h["bytes"] for h in run("viper", *modules())}
+    bytes_ = {march: sizes(march) for march in track(("xtensawin", "rv32imc"), "compiling", console=console)}
+    told = {}
+    wrong = []
+    for engine in track(("viper", "bytecode", "cpython"), "running the stages", console=console):
+        told[engine] = run(engine)
+        wrong += check(engine, told[engine])
+
+    table = Table("module", "heap, 64-bit B", "xtensawin .mpy B", "rv32imc .mpy B", title="memory")
+    for name in modules():
+        table.add_row(name, f"{heap[name]}", f"{bytes_['xtensawin'][name]}", f"{bytes_['rv32imc'][name]}")
+    table.add_section()
+    table.add_row("all", *[str(sum(column.values())) for column in (heap, bytes_["xtensawin"], bytes_["rv32imc"])])
+    console.print(table)
+    table = Table("engine", "stage", "us a block", "worst us", "ns a sample", "B allocated a block", title="cost")
+    for engine, stages_ in told.items():
+        for s in stages_:
+            if "ns_per_sample" in s:
+                row = (s["us_per_block"], s["worst_us"], s["ns_per_sample"], s["bytes_allocated_per_block"])
+                table.add_row(engine, s["stage"], *map(str, row))
+            elif s["stage"] == "seal":
+                table.add_row(engine, f"seal {s['envelope_bytes']} B", str(s["us"]))
+            else:
+                table.add_row(engine, f"{s['stage']}: {s['used']} B used")
+    console.print(table)
+    console.print(f"[dim]64-bit heap: about twice a board's. Machine: {platform.machine()}, {platform.python_version()}")
+    for line in wrong:
+        console.print(f"[red]{line}")
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    record = {"machine": platform.machine(), "heap": heap, "mpy_bytes": bytes_, "stages": told}
+    args.json.write_text(json.dumps(record, indent=1))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Runs on the interpreter that is measured: prints one JSON line a stage. No argument: everything.
+
+    micropython stages.py MODULE...      heap that each module takes, imported in this order
+    micropython stages.py                the stages
+
+Signals are made here from integers, so that every interpreter is fed the same.
+"""
+
+import gc
+import json
+import sys
+import time
+from array import array
+
+try:
+    from time import ticks_diff, ticks_us
+except ImportError:  # CPython
+
+    def ticks_us():
+        """Microseconds of a monotonic clock."""
+        return time.perf_counter_ns() // 1000
+
+    def ticks_diff(a, b):
+        """Return a - b."""
+        return a - b
+
+
+SECONDS = 30
+
+
+def _tell(**fields):
+    print(json.dumps(fields))
+
+
+def _allocated():
+    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+
+
+def heap_of_modules(names):
+    """Import each module and tell by how many bytes the heap grew."""
+    gc.collect()
+    for name in names:
+        before = _allocated()
+        __import__(name)
+        gc.collect()
+        _tell(stage="heap", module=name, bytes=_allocated() - before)
+
+
+class _Noise:
+    """Uniform integers from a linear congruential generator."""
+
+    def __init__(self):
+        self._state = 1
+
+    def __call__(self, span):
+        self._state = (self._state * 1103515245 + 12345) & 0x7FFFFFFF
+        return (self._state >> 8) % (2 * span + 1) - span
+
+
+def ecg_blocks():
+    """SECONDS of 75 bpm: a triangular R wave of 1 mV and 40 ms with a rounded T wave, 10 uV of noise; blocks of 25."""
+    noise = _Noise()
+    for start in range(0, 250 * SECONDS, 25):
+        data = array("h", bytes(50))
+        for i in range(25):
+            phase = (start + i) % 200
+            r = 1000 - 100 * abs(phase - 50) if 40 < phase < 60 else 0
+            t = 15 * (20 - abs(phase - 120)) if 100 < phase < 140 else 0
+            data[i] = r + t + noise(10)
+        yield start * 4, data
+
+
+def ppg_blocks():
+    """SECONDS of 75 bpm in red and IR at 1 % perfusion, R about 0.5; blocks of 10."""
+    noise = _Noise()
+    for start in range(0, 100 * SECONDS, 10):
+        data = array("i", bytes(80))
+        for i in range(10):
+            phase = (start + i) % 80
+            pulse = 50 * phase if phase < 20 else 1000 - 50 * (phase - 20) * 20 // 60
+            data[2 * i] = 100000 - pulse // 2 + noise(8)
+            data[2 * i + 1] = 100000 - pulse + noise(8)
+        yield start * 10, data
+
+
+def channel(name, source, columns, period_us, blocks):
+    """Time a channel's push, and count what it allocates in its last third (steady state)."""
+    from vigil.core.records import SampleBlock
+
+    if source == 1:
+        from vigil.estimators.ecg_channel import EcgChannel as Channel
+    else:
+        from vigil.estimators.ppg_channel import PpgChannel as Channel
+    chain = Channel()
+    made = list(blocks)
+    block = SampleBlock(source, columns, None, period_us=period_us)
+    spent_us = worst_us = pushed = allocated = samples = 0
+    gc.collect()
+    if hasattr(gc, "disable"):
+        gc.disable()
+    for t0_ms, data in made:
+        block.data, block.t0_ms, block.n, block.seq = data, t0_ms, len(data) // len(columns), pushed
+        before = _allocated()
+        start = ticks_us()
+        chain.push(block)
+        took = ticks_diff(ticks_us(), start)
+        if pushed * 3 >= 2 * len(made):
+            allocated += _allocated() - before
+        spent_us += took
+        worst_us = max(worst_us, took)
+        pushed += 1
+        samples += block.n
+    gc.enable()
+    out = []
+    chain.report(made[-1][0], out)
+    _tell(
+        stage=name,
+        us_per_block=round(spent_us / pushed, 1),
+        worst_us=worst_us,
+        ns_per_sample=round(1000 * spent_us / samples),
+        bytes_allocated_per_block=round(allocated / (pushed - 2 * pushed // 3), 1),
+        rate=out[0].mantissa * 10 ** (out[0].exp10 + 1) if out[0].mantissa is not None else None,
+    )
+
+
+def seal():
+    """Time to encode and seal a batch of 10 s of vitals; the envelope comes back for the host to verify."""
+    from vigil.core import records as r
+    from vigil.crypto.signer import Signer
+    from vigil.wire import batch, envelope
+
+    signer = Signer(bytes(range(32)))
+    readings = [
+        r.Reading(kind, 720 + i, -1, unit, 95, 2000 * i, 2000 * i + 8000)
+        for kind, unit in (
+            (r.HEART_RATE, r.BEAT_PER_MIN),
+            (r.PULSE_RATE, r.BEAT_PER_MIN),
+            (r.SPO2, r.PERCENT),
+            (r.PERFUSION_INDEX, r.PERCENT),
+        )
+        for i in range(5)
+    ]
+    gc.collect()
+    runs, sealed, spent = 5, b"", 0
+    for i in range(runs):
+        start = ticks_us()
+        payload = batch.encode(
+            boot=1, seq=i + 1, prev_digest=bytes(32), oldest_seq=1, t0_ms=100000, readings=readings
+        )
+        sealed = envelope.seal(signer, payload)
+        spent += ticks_diff(ticks_us(), start)
+    _tell(stage="seal", us=spent // runs, envelope_bytes=len(sealed), envelope=sealed.hex(), key=signer.public_key.hex())
+
+
+def heap_after_start():
+    """Free and used heap once all chains are loaded."""
+    gc.collect()
+    if hasattr(gc, "mem_free"):
+        _tell(stage="heap after stages", free=gc.mem_free(), used=gc.mem_alloc())
+
+
+if __name__ == "__main__":
+    try:
+        import vigil_pointers  # type: ignore[import-not-found]  # the bytecode engine
+
+        vigil_pointers.install()
+    except ImportError:
+        pass
+    if len(sys.argv) > 1:
+        heap_of_modules(sys.argv[1:])
+    else:
+        channel("ecg channel", 1, (0,), 4000, ecg_blocks())
+        channel("ppg channel", 2, (1, 2), 10000, ppg_blocks())
+        seal()
+        heap_after_start()

@@ -1,0 +1,131 @@
+"""The command `vigil`. Each command imports what it needs when it runs, so that `vigil --help` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from host_tools.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Vigil: an open wearable vital-signs monitor.",
+)
+
+_AsJson = Annotated[bool, typer.Option("--json", help="for machines: JSON, no table")]
+
+
+@app.command()
+def run(
+    recording: Annotated[Path | None, typer.Option(help="WFDB record, csv or npz; a synthetic wearer without")] = None,
+    speed: Annotated[float, typer.Option(help="device seconds a second, at most")] = 1.0,
+    duration: Annotated[float | None, typer.Option(help="device seconds (60, or the recording's length)")] = None,
+    as_json: _AsJson = False,
+    state: Annotated[Path | None, typer.Option(help="folder to keep everything in (a temporary one without)")] = None,
+    seed: Annotated[int, typer.Option(help="of the synthetic wearer")] = 1,
+    engine: Annotated[str, typer.Option(help="viper or bytecode")] = "viper",
+    port: Annotated[int, typer.Option(help="of the broker on loopback; 0 takes a free one", min=0, max=65535)] = 0,
+) -> None:
+    """Wear a virtual device: broker, gateway and firmware on this machine, then one summary line of JSON."""
+    from host_tools import run as command
+
+    raise typer.Exit(
+        command.run(
+            recording=recording,
+            speed=speed,
+            duration_s=duration,
+            as_json=as_json,
+            state=state,
+            seed=seed,
+            engine=engine,
+            port=port,
+        )
+    )
+
+
+@app.command()
+def gateway(
+    state: Annotated[Path | None, typer.Option(help="state folder that holds gateway.toml")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML: broker, store, ca, certificate, key")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Verify, store and acknowledge envelopes from an MQTT broker until stopped (SIGTERM)."""
+    from host_tools.gateway import CONFIG_NAME, Config, serve
+
+    if (state is None) == (config is None):
+        raise UserError("the gateway needs --state or --config", "one of the two names its settings")
+    path = config or (state or Path()) / CONFIG_NAME
+    serve(Config.read(path), as_json=as_json)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path | None, typer.Argument(help="a sealed envelope")] = None,
+    key: Annotated[Path | None, typer.Option(help="the device's public key: 32 bytes, or 64 hex digits")] = None,
+    state: Annotated[Path | None, typer.Option(help="state folder: verify all that its store holds")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Say whether sealed envelopes are what a device signed, and show their readings."""
+    from host_tools.verify_file import verify_file, verify_state
+
+    if (file is None) == (state is None):
+        raise UserError("give a file and --key, or --state", "e.g. vigil verify envelope.cose --key device.pub")
+    if file is not None:
+        if key is None:
+            raise UserError("a file needs --key", "the device's public key; it is printed when it is provisioned")
+        results = verify_file(file, key)
+    else:
+        assert state is not None
+        results = verify_state(state)
+    bad = 0
+    for result in results:
+        bad += not result.good
+        print(json.dumps(result.as_json()) if as_json else result.as_text())
+    raise typer.Exit(1 if bad else 0)
+
+
+@app.command()
+def data(as_json: _AsJson = False) -> None:
+    """Which recordings are known, which are here, and how to get the others."""
+    from host_tools.datasets import data_sets, table
+
+    sets = data_sets()
+    if as_json:
+        print(json.dumps(sets, indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(table(sets))
+
+
+@app.command()
+def version() -> None:
+    """The version of Vigil."""
+    from importlib.metadata import version as installed
+
+    print(f"vigil {installed('vigil-monitor')}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. What the user can mend is one sentence and a hint on stderr, never a traceback."""
+    try:
+        app(arguments)
+    except UserError as e:
+        print(f"vigil: {e.sentence}", file=sys.stderr)
+        if e.hint:
+            print(f"  hint: {e.hint}", file=sys.stderr)
+        sys.exit(e.code)
+    except BrokenPipeError:  # the reader of our output has left
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""A certificate authority in a folder: who may open a connection. (Who is believed is another matter: host_tools.verify.)
+"""A certificate authority in a folder: who may open a connection. (Who is believed: see host_tools.verify.)
 
 P-256 throughout, because mbedTLS on the device has no Ed25519 for TLS. The folder and every key in it belong to
 the owner alone. A device's TLS key is made here, handed over once and not kept.

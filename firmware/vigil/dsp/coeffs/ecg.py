@@ -1,0 +1,21 @@
+"""Made by `python -m signal_models.design` from signal_models/design/ecg.py; change it there."""
+
+from array import array
+
+# band-pass 8-20 Hz, 61 taps, first half and centre
+#   24 41 55 65 67 58 38 14 -4 -3 30 100 196 293 349 319 164 -134 -558 -1055 -1534 -1889 -2014 -1833
+#   -1321 -517 476 1507 2407 3021 3276
+QRS_Q15 = array(
+    "h",
+    b"\x18\x00\x29\x00\x37\x00\x41\x00\x43\x00\x3a\x00\x26\x00\x0e\x00\xfc\xff\xfd\xff\x1e\x00\x64\x00"
+    b"\xc4\x00\x25\x01\x5d\x01\x3f\x01\xa4\x00\x7a\xff\xd2\xfd\xe1\xfb\x02\xfa\x9f\xf8\x22\xf8\xd7\xf8"
+    b"\xd7\xfa\xfb\xfd\xdc\x01\xe3\x05\x67\x09\xcd\x0b\xcc\x0c",
+)
+
+# low-pass 34 Hz, 31 taps, first half and centre
+#   148 186 37 -255 -442 -227 388 903 649 -518 -1775 -1713 607 4697 8649 10100
+WIDE_Q15 = array(
+    "h",
+    b"\x94\x00\xba\x00\x25\x00\x01\xff\x46\xfe\x1d\xff\x84\x01\x87\x03\x89\x02\xfa\xfd\x11\xf9\x4f\xf9"
+    b"\x5f\x02\x59\x12\xc9\x21\x74\x27",
+)

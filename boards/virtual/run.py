@@ -1,0 +1,10 @@
+"""Start of the virtual device: what the boot loader and the frozen modules do on the chip, then main.py."""
+
+try:
+    import vigil_pointers  # on the path for the bytecode engine: pointer casts are ordinary calls there
+
+    vigil_pointers.install()
+except ImportError:
+    pass
+
+import main  # noqa: F401

@@ -1,0 +1,103 @@
+"""Serves the emulators of one scenario to one virtual board, in a thread. The protocol is in link.py."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import struct
+import threading
+from typing import Any
+
+HELLO, READ, WRITE, SCAN, RECOVER, ADC, PIN, NEXT = range(8)
+NEVER = 1 << 61
+
+_REQUEST = struct.Struct("<BBBBHHQ")
+_REPLY = struct.Struct("<hBBHHQ")
+
+
+class Server:
+    """Listens on a free loopback port (`address`); each connection gets the same wiring.
+
+    wiring: parts by "kind:name" (boards.virtual.scenario.Scenario.wiring()); kinds i2c, adc, pin, irq.
+    """
+
+    def __init__(self, wiring: dict[str, Any], stalls_ms=(), wifi_out_ms=()):
+        self.wiring = wiring
+        self.error: BaseException | None = None  # what ended the thread, if it was not the other side
+        names = list(wiring)
+        self._parts = [wiring[name] for name in names]
+        self._lines = [(i, part) for i, (name, part) in enumerate(wiring.items()) if name.startswith("irq:")]
+        hello = {"names": names, "stalls_ms": list(stalls_ms), "wifi_out_ms": list(wifi_out_ms)}
+        self._hello = json.dumps(hello).encode()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self._connection: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, name="emulators", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving. Idempotent."""
+        for s in (self._listener, self._connection):
+            if s is not None:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                s.close()
+        self._thread.join(5)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._connection, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self._connection, self._connection.makefile("rb") as stream:
+                    self._serve(self._connection, stream)
+            except OSError:
+                pass  # the device was switched off
+            except Exception as e:
+                self.error = e
+                return
+
+    def _serve(self, connection: socket.socket, stream) -> None:
+        while True:
+            head = stream.read(_REQUEST.size)
+            if len(head) < _REQUEST.size:
+                return
+            op, part, address, register, length, _, t_us = _REQUEST.unpack(head)
+            status, data = 0, b""
+            try:
+                if op == WRITE:
+                    self._parts[part].write(address, register, stream.read(length), t_us)
+                elif op == ADC:
+                    (period_us,) = struct.unpack("<I", stream.read(4))
+                    data = self._parts[part].read_uv(t_us, period_us, length)
+                elif op == READ:
+                    data = self._parts[part].read(address, register, length, t_us)
+                elif op == PIN:
+                    status = self._parts[part].level(t_us)
+                elif op == SCAN:
+                    data = bytes(self._parts[part].scan(t_us))
+                elif op == RECOVER:
+                    self._parts[part].recover(t_us)
+                elif op == HELLO:
+                    data = self._hello
+            except OSError as e:
+                status = -(e.errno or errno.EIO)
+            edge_us, line = min(((p.next_edge_us(t_us), i) for i, p in self._lines), default=(None, 0), key=_by_time)
+            reply = _REPLY.pack(status, line, 0, len(data), 0, NEVER if edge_us is None else edge_us)
+            connection.sendall(reply + data)
+
+
+def _by_time(edge) -> int:
+    return NEVER if edge[0] is None else edge[0]

@@ -1,0 +1,283 @@
+"""The link on asyncio: does what the session's state says, over a TLS socket that proves both sides.
+
+One reader (the session's own task) and any number of writers; every wait has a deadline; nothing blocks but the
+name look-up (give an address where that matters) and the chip's own arithmetic during a handshake.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+
+from micropython import const
+
+from vigil.core.errors import LinkError
+from vigil.core.log import INFO, WARN, log
+from vigil.link import session as states
+from vigil.link.mqtt import CONNACK, MESSAGE, OVERSIZE, REFUSALS, SUBACK, Mqtt
+
+_KEEP_ALIVE_S = const(60)
+_QUIET_MS = const(20_000)  # without a byte from the broker: ask; twice so long: it is gone
+_SEND_MS = const(10_000)
+_POLL_MS = const(200)
+_BUFFER_BYTES = const(512)
+
+
+def _reason(error) -> str:
+    """Say in words why an attempt failed."""
+    args = error.args
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and args:
+        if len(args) > 1 and "ALERT" in str(args[1]):
+            return "the broker refused our certificate (%s)" % args[1]
+        return str(args[1]) if len(args) > 1 else errno.errorcode.get(args[0], "error %s" % args[0])
+    return str(error).strip().replace("\n", "; ") or type(error).__name__
+
+
+class MqttClient:
+    """Keeps one connection to the broker for as long as `run` runs.
+
+    settings: app.config.LinkSettings. topics: bytes, subscribed at QoS 1 on each connection. on_message(topic,
+    payload) is called for each message, on_change() whenever `free` may have grown or the link came or went.
+    """
+
+    def __init__(self, board, settings, client_id: str, topics, session, on_message, on_change):
+        self.session = session
+        self.failure = ""  # why the last attempt failed
+        self._clock = board.clock
+        self._wifi = board.wifi
+        self._settings = settings
+        self._client_id = client_id.encode()
+        self._topics = topics
+        self._on_message = on_message
+        self._on_change = on_change
+        self._context = None
+        self._socket = None
+        self._stream = None
+        self._mqtt = None
+        self._lock = asyncio.Lock()
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._task = None
+        self._reader = None
+        self._stopping = False
+        self._write_error = None
+        self._events = []
+
+    @property
+    def free(self) -> int:
+        """How many messages may be published now; 0 while the link is down."""
+        return self._mqtt.free if self.session.state == states.ONLINE else 0
+
+    async def publish(self, topic: bytes, payload: bytes) -> None:
+        """Hand one message to the broker at QoS 1. Raises LinkError when the link is down or goes down."""
+        if not self.free:
+            raise LinkError("the link is not ready")
+        mqtt = self._mqtt
+        try:
+            await self._send(mqtt.publish(topic, payload))
+        except (OSError, LinkError, asyncio.TimeoutError) as e:
+            if self._mqtt is mqtt:  # still the connection that failed: the reader ends it
+                self._write_error = e
+                self._reader.cancel()
+            raise LinkError(_reason(e)) from e
+
+    def stop(self) -> None:
+        """Take leave of the broker; `run` then returns."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self) -> None:
+        """Connect and stay connected until `stop`."""
+        self._task = asyncio.current_task()
+        session = self.session
+        work = {
+            states.JOINING: self._join,
+            states.OPENING: self._open,
+            states.SECURING: self._secure,
+            states.GREETING: self._greet,
+            states.SUBSCRIBING: self._subscribe,
+            states.ONLINE: self._serve,
+            states.LEAVING: self._leave,
+            states.RESETTING: self._reset_radio,
+            states.WAITING: self._wait,
+        }
+        event = states.STOP if self._stopping else states.START
+        try:
+            while True:
+                before = session.state
+                state = session.on(event, self._clock.ms())
+                if before == states.ONLINE or state == states.ONLINE:
+                    self._on_change()
+                if state in (states.OFF, states.WAITING, states.RESETTING):
+                    self._close()
+                if state == states.OFF:
+                    return
+                event = await self._attempt(state, work[state])
+        finally:
+            self._close()
+            self._task = None
+
+    async def _attempt(self, state: int, work) -> int:
+        """Do the work of a state within its deadline; return how it ended."""
+        limit_ms = self.session.remaining_ms(self._clock.ms())
+        event = states.FAILED
+        try:
+            if limit_ms < 0 or state == states.WAITING:
+                await work()
+            else:
+                await asyncio.wait_for_ms(work(), limit_ms)
+            return states.DONE
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return states.STOP
+        except asyncio.TimeoutError as e:
+            event = states.TIMEOUT
+            error = e
+        except (OSError, ValueError, LinkError) as e:
+            error = e
+        if state != states.LEAVING:
+            self.failure = states.STATE_NAMES[state] + ": " + _reason(error)
+            log(WARN, "link", self.failure)
+        return event
+
+    # The work of each state
+
+    async def _join(self) -> None:
+        wifi = self._wifi
+        if not wifi.isconnected():
+            wifi.connect()
+            while not wifi.isconnected():
+                await asyncio.sleep_ms(_POLL_MS)
+
+    async def _reset_radio(self) -> None:
+        self._wifi.power_cycle()
+
+    async def _wait(self) -> None:
+        await asyncio.sleep_ms(max(0, self.session.remaining_ms(self._clock.ms())))
+
+    async def _open(self) -> None:
+        found = socket.getaddrinfo(self._settings.host, self._settings.port, 0, socket.SOCK_STREAM)
+        if not found:
+            raise LinkError("no such host")
+        self._socket = plain = socket.socket(found[0][0], found[0][1], found[0][2])
+        plain.setblocking(False)
+        try:
+            plain.connect(found[0][-1])
+        except OSError as e:
+            if e.errno != errno.EINPROGRESS:
+                raise
+        await _writable(plain)
+
+    async def _secure(self) -> None:
+        settings = self._settings
+        if self._context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.verify_mode = ssl.CERT_REQUIRED
+            with open(settings.ca_path, "rb") as file:
+                context.load_verify_locations(cadata=file.read())
+            context.load_cert_chain(settings.cert_path, settings.key_path)
+            self._context = context
+        tls = self._context.wrap_socket(
+            self._socket, server_hostname=settings.server_name, do_handshake_on_connect=False
+        )
+        tls.setblocking(False)
+        self._stream = asyncio.StreamReader(tls)
+        self._mqtt = Mqtt(3072)  # a full acknowledgement has 64 items of about 40 bytes
+        self._events = []
+        self._write_error = None
+        await self._send(self._mqtt.connect(self._client_id, _KEEP_ALIVE_S))  # the handshake happens in here
+
+    async def _greet(self) -> None:
+        code = (await self._expect(CONNACK))[1]
+        if code:
+            raise LinkError(REFUSALS[code])
+
+    async def _subscribe(self) -> None:
+        for topic in self._topics:
+            await self._send(self._mqtt.subscribe(topic))
+            if not (await self._expect(SUBACK))[1]:
+                raise LinkError("the broker refused the subscription")
+
+    async def _serve(self) -> None:
+        log(INFO, "link", "online")
+        self.failure = ""
+        self._reader = asyncio.create_task(self._read())
+        try:
+            await self._reader
+        except asyncio.CancelledError:
+            self._reader.cancel()
+            if self._write_error is None:
+                raise
+            raise LinkError("cannot send: " + _reason(self._write_error)) from None
+
+    async def _read(self) -> None:
+        asked = False
+        while True:
+            for event in self._events:
+                await self._handle(event)
+            try:
+                await asyncio.wait_for_ms(self._receive(), _QUIET_MS)
+                asked = False
+            except asyncio.TimeoutError:
+                if asked or self._mqtt.in_flight:
+                    raise LinkError("the broker is silent") from None
+                asked = True
+                await self._send(self._mqtt.ping())
+
+    async def _handle(self, event) -> None:
+        if event[0] == MESSAGE:
+            self._on_message(event[1], event[2])
+        elif event[0] == OVERSIZE:
+            log(WARN, "link", "a message of %d bytes was not kept" % event[2])
+        if event[0] in (MESSAGE, OVERSIZE) and event[3]:
+            await self._send(self._mqtt.puback(event[3]))
+        self._on_change()
+
+    async def _leave(self) -> None:
+        await self._send(self._mqtt.disconnect())
+
+    # Bytes
+
+    async def _expect(self, kind: int):
+        """Return the next event of `kind`, and keep what comes after it."""
+        while True:
+            while self._events:
+                event = self._events.pop(0)
+                if event[0] == kind:
+                    return event
+            await self._receive()
+
+    async def _receive(self) -> None:
+        n = await self._stream.readinto(self._buffer)
+        if n == 0:
+            raise LinkError("closed by the broker")
+        self._events = self._mqtt.receive(memoryview(self._buffer)[:n]) if n else []
+
+    async def _send(self, data: bytes) -> None:
+        await self._lock.acquire()
+        try:
+            stream = self._stream
+            if stream is None:
+                raise LinkError("the link is down")
+            stream.write(data)
+            await asyncio.wait_for_ms(stream.drain(), _SEND_MS)
+        finally:
+            self._lock.release()
+
+    def _close(self) -> None:
+        stream, plain = self._stream, self._socket
+        self._stream = self._socket = self._mqtt = None
+        for end in (stream and stream.s, plain):
+            try:
+                if end:
+                    end.close()
+            except OSError:
+                pass
+
+
+def _writable(plain):  # a generator, which MicroPython can await
+    """Wait until a connecting socket has an outcome."""
+    yield asyncio.core._io_queue.queue_write(plain)

@@ -6,7 +6,7 @@ from binascii import hexlify
 from vigil.crypto import ed25519
 
 # What a proof of possession signs is PROOF_PREFIX + nonce: no envelope begins so (SPEC.md section 5).
-PROOF_PREFIX = b"vigil proof 1\x00"
+PROOF_PREFIX = b"vigil proof of possession 1\x00"
 
 
 def device_id(public_key: bytes) -> str:

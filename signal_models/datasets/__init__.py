@@ -15,7 +15,17 @@ from host_tools.errors import UserError
 from host_tools.paths import data_dir
 from signal_models.recording import Recording
 
-LOADERS = ("mitdb", "cinc2017", "wfdb_record", "table")  # the particular before the general
+LOADERS = (
+    "mitdb",
+    "cinc2017",
+    "bidmc",
+    "ispc2015",
+    "oxiwear",
+    "max30102",
+    "weda_fall",
+    "wfdb_record",
+    "table",
+)  # the particular before the general
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,206 @@
+"""The PPG channel: sample blocks in; pulse beats, pulse rate, SpO2, perfusion index and contact out.
+
+All that is decided happens at fixed places of the sample stream (every decimated sample, every second of them),
+so that results do not depend on how the stream is cut into blocks; `report` only reads them out.
+"""
+
+from array import array
+
+from micropython import const
+
+from vigil.core.records import (
+    BEAT_PER_MIN,
+    CONTACT,
+    CONTACT_UNKNOWN,
+    DIMLESS,
+    GAP,
+    GREEN,
+    IR,
+    NO_CONTACT,
+    NO_PULSE,
+    NO_SENSOR,
+    PERCENT,
+    PERFUSION_INDEX,
+    PPG,
+    PRESENT,
+    PULSE_RATE,
+    RED,
+    RELATIVE,
+    SATURATED,
+    SETTLING,
+    SETTLING_IN,
+    SIGNAL_SATURATED,
+    SPO2,
+    Beat,
+    Reading,
+)
+from vigil.dsp import ppg_beats, ppg_front
+from vigil.dsp.coeffs.ppg import HIGHPASS_Q14
+from vigil.estimators.contact import OFF_COUNTS, Contact
+from vigil.estimators.pulse_rate import PulseRate
+from vigil.estimators.spo2 import Spo2
+
+_ROWS = const(64)  # longest block
+_TICK = const(25)  # decimated samples between evaluations: 1 s
+_NOMINAL_US = const(10000)
+_CENTRE_Q8 = const(3 * 256 + 128)  # a decimated sample stands 3.5 samples before its last row
+_SATURATED_HOLD = const(250)  # decimated samples: a saturated one spoils a window of 8 s and its filters' tail
+
+
+class PpgChannel:
+    """One PPG sensor.
+
+    on_beat, when given, is called with each core Beat (a pulse onset) as soon as it is certain: at the latest 1.3 s
+    after its steepest place. Pulse comes from the infrared column, from green or the first one where there is none.
+    """
+
+    def __init__(self, on_beat=None):
+        self._on_beat = on_beat
+        self._rows = 0  # samples since the first ever
+        self._columns = None
+        self._relative = -1
+        self._period_us = _NOMINAL_US
+        self._beat = array("i", bytes(12))
+        self._beats = array("i", bytes(4 * ppg_beats.WORDS))
+        self.pulse = PulseRate()
+        self.spo2 = Spo2()
+        self.contact = Contact()
+        self.reset()
+
+    def reset(self):
+        """Forget the signal. Sample counting goes on."""
+        self._decimator = array("i", bytes(4 * (2 + 2 * ppg_front.COLUMNS_MAX)))
+        self._front = array("i", bytes(4 * (5 + 5 * ppg_front.COLUMNS_MAX)))
+        if self._columns is not None:
+            self._front[ppg_front.SIGN] = 1 if self._relative else -1
+            self._front[ppg_front.OFF] = 0 if self._relative else OFF_COUNTS * 8
+            self._front[ppg_front.PULSE] = self._pulse_column
+        self._tick = 0  # decimated samples since the last evaluation
+        self._evaluated = 0  # decimated samples at the last evaluation, at most 250
+        self._since_saturated = _SATURATED_HOLD
+        self._pi_x1000 = 0
+        self._restart()
+        self.contact.reset()
+
+    def push(self, block):
+        """Process one block of 1..64 rows."""
+        flags = block.flags
+        relative = 1 if flags & RELATIVE else 0
+        if block.columns != self._columns or relative != self._relative:
+            self._arrange(block.columns, relative)
+            self.reset()
+        elif flags & (GAP | SETTLING):
+            self.reset()
+        if flags & SATURATED:
+            self._since_saturated = 0
+        self._period_us = block.period_us or _NOMINAL_US
+        k = len(self._columns)
+        state = self._front
+        phase = self._decimator[0]
+        n = block.n
+        if n > _ROWS:
+            raise ValueError("PPG block is longer than 64 rows")
+        m = ppg_front.decimate(block.data, n, k, 3 if relative else 0, self._decimator, self._rows_out)
+        # Decimated sample j ends with the row that fills a sum of 4; the very first sum makes none.
+        row = (n + phase >> 2) - m << 2
+        row += 3 - phase
+        for j in range(m):
+            age = ppg_front.highpass(self._rows_out, j, k, state, HIGHPASS_Q14, self._ring)
+            if age <= 1 and self._age > 1:
+                self._restart()
+            self._age = age
+            if age:
+                if ppg_beats.step(self._ring, self._pulse_column, state[ppg_front.COUNT], self._beats, self._beat):
+                    self._take_beat(block, row)
+            if self._since_saturated < _SATURATED_HOLD:
+                self._since_saturated += 1
+            self._tick += 1
+            if self._tick == _TICK:
+                self._tick = 0
+                self._evaluate(age)
+            row += 4
+        self._rows += n
+
+    def report(self, t_ms, out):
+        """Append one Reading of each kind to out: the state of the last full second. t_ms: end of the last block."""
+        end_ms = t_ms - self._tick * 4 * self._period_us // 1000
+        start_ms = end_ms - min(self._age, 200) * 4 * self._period_us // 1000
+        pulse, spo2, contact = self.pulse, self.spo2, self.contact
+        blocked = PRESENT
+        if self._age == 0 and not self._relative:
+            blocked = NO_CONTACT
+        elif self._since_saturated < _SATURATED_HOLD:
+            blocked = SIGNAL_SATURATED
+        bpm_x10 = pulse.bpm_x10
+        if bpm_x10 is not None and self._period_us != _NOMINAL_US:
+            bpm_x10 = bpm_x10 * 10000 // self._period_us
+        quality = 0 if blocked else pulse.quality_pct
+        reason = blocked or pulse.reason
+        out.append(Reading(PULSE_RATE, bpm_x10, -1, BEAT_PER_MIN, quality, start_ms, end_ms, reason))
+        judged = not self._relative
+        both = judged and self._red_column >= 0 and self._ir_column >= 0
+        # A ratio and a perfusion index are of a pulse; where none is seen they are of something else.
+        gate = reason if reason in (NO_CONTACT, SIGNAL_SATURATED, SETTLING_IN, NO_PULSE) else PRESENT
+        if both:
+            reason = gate or spo2.reason
+            quality = 0 if gate else min(spo2.quality_pct, pulse.quality_pct)
+            out.append(Reading(SPO2, spo2.spo2_x10, -1, PERCENT, quality, start_ms, end_ms, reason))
+        else:
+            out.append(Reading(SPO2, None, -1, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
+        if judged:
+            value = (self._pi_x1000 + 5) // 10 if self._pi_x1000 else None
+            reason = gate or pulse.reason
+            quality = 0 if gate else pulse.quality_pct
+            out.append(Reading(PERFUSION_INDEX, value, -2, PERCENT, quality, start_ms, end_ms, reason))
+            out.append(Reading(CONTACT, contact.state, 0, DIMLESS, contact.quality_pct, start_ms, end_ms))
+        else:
+            out.append(Reading(PERFUSION_INDEX, None, -2, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
+            out.append(Reading(CONTACT, CONTACT_UNKNOWN, 0, DIMLESS, 0, start_ms, end_ms, NO_SENSOR))
+
+    def _arrange(self, columns, relative):
+        k = len(columns)
+        if not 0 < k <= ppg_front.COLUMNS_MAX:
+            raise ValueError("PPG block has %d columns" % k)
+        self._columns = columns
+        self._relative = relative
+        self._red_column = columns.index(RED) if RED in columns else -1
+        self._ir_column = columns.index(IR) if IR in columns else -1
+        self._pulse_column = self._ir_column if IR in columns else columns.index(GREEN) if GREEN in columns else 0
+        self._rows_out = array("i", bytes(4 * k * (_ROWS // 4 + 1)))
+        self._ring = array("h", bytes(2 * k * ppg_front.RING))
+
+    def _restart(self):
+        """The light began anew: no beat, no value of before belongs to what comes."""
+        self._age = 0
+        ppg_beats.restart(self._beats)
+        self.pulse.reset()
+        self.spo2.reset()
+
+    def _take_beat(self, block, row):
+        back_q8 = self._beat[0]
+        self.pulse.beat((self._front[ppg_front.COUNT] << 8) - back_q8 & 0x3FFFFFFF, self._beat[1])
+        if self._on_beat is not None:
+            at_q8 = (row << 8) - (back_q8 << 2) - _CENTRE_Q8  # from the block's first row
+            t_ms = block.t0_ms + at_q8 * self._period_us // 256000
+            index = self._rows + (at_q8 >> 8)
+            self._on_beat(Beat(PPG, t_ms, index, at_q8 & 255, self.pulse.quality_pct or 50))
+
+    def _evaluate(self, age):
+        pulse = self.pulse
+        state = self._front
+        count = state[ppg_front.COUNT]
+        pulse.evaluate(self._ring, self._pulse_column, count, age)
+        if pulse.clarity_q10 > 700 and pulse.period_q8:
+            self._beats[ppg_beats.REFRACTORY] = min(max(pulse.period_q8 * 115 >> 16, 6), 25)  # 0.45 periods
+        else:
+            self._beats[ppg_beats.REFRACTORY] = 7
+        if self._relative:
+            return
+        dc = state[ppg_front.DC + 5 * self._pulse_column] >> 8
+        # height / 2 counts over dc / 8 counts, in 0.001 %: height * 400000 / dc.
+        self._pi_x1000 = pulse.height() * 12500 // ((dc >> 5) + 1)
+        self.contact.evaluate(age, pulse.quality_pct if pulse.reason == PRESENT else 0)
+        if self._red_column >= 0 and self._ir_column >= 0 and age:
+            dc_red = state[ppg_front.DC + 5 * self._red_column] >> 8
+            dc_ir = state[ppg_front.DC + 5 * self._ir_column] >> 8
+            self.spo2.evaluate(self._ring, self._red_column, self._ir_column, dc_red, dc_ir, count, age, self._pi_x1000)

@@ -67,20 +67,23 @@ def gateway(
 
 @app.command()
 def verify(
-    file: Annotated[Path | None, typer.Argument(help="a sealed envelope")] = None,
+    file: Annotated[Path | None, typer.Argument(help="one sealed envelope, or several back to back")] = None,
     key: Annotated[Path | None, typer.Option(help="the device's public key: 32 bytes, or 64 hex digits")] = None,
-    state: Annotated[Path | None, typer.Option(help="state folder: verify all that its store holds")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="state folder: its store knows the keys (and all that it holds is verified without FILE)"),
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
     """Say whether sealed envelopes are what a device signed, and show their readings."""
     from host_tools.verify_file import verify_file, verify_state
 
-    if (file is None) == (state is None):
-        raise UserError("give a file and --key, or --state", "e.g. vigil verify envelope.cose --key device.pub")
+    if file is not None and (key is None) == (state is None):
+        raise UserError("a file needs --key or --state", "the device's public key, or the folder whose store knows it")
+    if file is None and state is None:
+        raise UserError("there is nothing to verify", "e.g. vigil verify envelope.cose --key device.pub")
     if file is not None:
-        if key is None:
-            raise UserError("a file needs --key", "the device's public key; it is printed when it is provisioned")
-        results = verify_file(file, key)
+        results = verify_file(file, key=key, state=state)
     else:
         assert state is not None
         results = verify_state(state)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 from paho.mqtt.enums import CallbackAPIVersion
+
 from vigil.core import records
 from vigil.crypto.signer import device_id
 from vigil.wire import ack, batch, envelope
@@ -96,15 +97,22 @@ class Peer:
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or name or "nobody")
         self.client.tls_set_context(context)
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = lambda *a: self.connected.put(a[3])
+        self.topics: list[str] = []
+        self.client.on_connect = self._on_connect
         self.client.on_subscribe = lambda *a: self.granted.put(a[3])
         self.client.on_message = lambda _c, _u, m: self.inbox.put((m.topic, m.payload))
         self.client.connect(broker.server_name, broker.port, keepalive=10)
         self.client.loop_start()
         self.connected.get(timeout=10)
 
+    def _on_connect(self, client, _userdata, _flags, reason, _properties):
+        self.connected.put(reason)
+        for topic in self.topics:
+            client.subscribe(topic, 1)
+
     def subscribe(self, topic: str) -> bool:
         """Whether the broker grants it."""
+        self.topics.append(topic)
         self.client.subscribe(topic, 1)
         return not self.granted.get(timeout=10)[0].is_failure
 

@@ -97,7 +97,7 @@ def handshake(broker, context):
 
 def test_no_certificate_no_connection(broker):
     context = ssl.create_default_context(cafile=str(broker.authority.ca_path))
-    with pytest.raises(OSError, match="(?i)certificate required|reset|broken pipe"):
+    with pytest.raises(OSError, match=r"(?i)certificate required|reset|broken pipe"):
         handshake(broker, context)
 
 

@@ -1,0 +1,236 @@
+"""The gateway: message -> verify -> commit -> acknowledge, in that order and in no other.
+
+Acknowledgement to the device follows the commit, acknowledgement to the broker follows that. Whatever fails in
+between makes the message come again, and what comes again is recognised. While the database is locked, full or
+away, nothing is acknowledged and the same messages are tried again with back-off. What is refused gets an audit
+line and is taken from the broker, but the device hears nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from host_tools.errors import UserError
+from host_tools.eventlog import EventLog
+from host_tools.sources.mqtt import Message, MqttSource
+from host_tools.store import Store, Transaction, sqlite_url
+from host_tools.verify import verify
+from vigil.wire import ack
+
+CONFIG_NAME = "gateway.toml"
+_TAKE = 256  # messages a transaction at most: one fsync for all of them
+_TAKE_TIMEOUT_S = 0.2
+_ACK_ITEMS = 64  # what one acknowledgement may name (vigil.wire.ack)
+_BACKOFF_S = (0.1, 5.0)
+
+
+class Source(Protocol):
+    """What the gateway needs of a source; see host_tools.sources.mqtt."""
+
+    def start(self) -> None:
+        """Begin to receive, in the background."""
+
+    def stop(self) -> None:
+        """Cease to receive."""
+
+    def take(self, limit: int, timeout_s: float) -> list[Message]:
+        """Up to `limit` waiting messages; may wait timeout_s and return none."""
+        ...
+
+    def acknowledge_to_device(self, device: str, payload: bytes) -> None:
+        """Send an application acknowledgement."""
+
+    def done(self, message: Message) -> None:
+        """Never deliver this message again."""
+
+
+@dataclass
+class Result:
+    """What one commit did: (seq, digest) to acknowledge a device, and the named rejections (device, reason)."""
+
+    acknowledge: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    gaps: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Gateway:
+    """Moves messages from a source into a store until `stop` is set."""
+
+    def __init__(self, store: Store, source: Source, log: Callable[..., None]):
+        self._store = store
+        self._source = source
+        self._log = log
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop` is set. What is not committed by then stays with the broker and the devices."""
+        self._source.start()
+        try:
+            while not stop.is_set():
+                messages = self._source.take(_TAKE, _TAKE_TIMEOUT_S)
+                if messages:
+                    self.handle(messages, stop)
+        finally:
+            self._source.stop()
+
+    def handle(self, messages: Sequence[Message], stop: threading.Event) -> None:
+        """Commit `messages`, however long the database makes us wait, then acknowledge them."""
+        result = self._commit_patiently(messages, stop)
+        if result is None:
+            return
+        for device, items in result.acknowledge.items():
+            for start in range(0, len(items), _ACK_ITEMS):
+                self._source.acknowledge_to_device(device, ack.encode(items[start : start + _ACK_ITEMS]))
+        for message in messages:
+            self._source.done(message)
+        self._report(result)
+
+    def _commit_patiently(self, messages: Sequence[Message], stop: threading.Event) -> Result | None:
+        """Try until committed; None when `stop` is set first."""
+        wait_s, longest_s = _BACKOFF_S
+        failed = False
+        while True:
+            try:
+                result = self._commit(messages)
+            except DBAPIError as e:
+                self._log("store_unavailable", reason=str(e.orig), waiting=len(messages), retry_s=wait_s)
+                failed = True
+            else:
+                if failed:
+                    self._log("store_available")
+                return result
+            if stop.wait(wait_s):
+                return None
+            wait_s = min(2 * wait_s, longest_s)
+
+    def _commit(self, messages: Sequence[Message]) -> Result:
+        """One transaction for all. A message that no database could take must not hold up the others."""
+        try:
+            return self._transact(messages, _decide)
+        except (DataError, IntegrityError, OverflowError, ValueError):
+            if len(messages) == 1:
+                return self._transact(messages, _refuse_unstorable)
+        total = Result()
+        for message in messages:
+            part = self._commit([message])
+            for device, items in part.acknowledge.items():
+                total.acknowledge.setdefault(device, []).extend(items)
+            total.accepted += part.accepted
+            total.duplicates += part.duplicates
+            total.rejected += part.rejected
+            total.gaps += part.gaps
+        return total
+
+    def _transact(self, messages: Sequence[Message], decide: Callable[[Transaction, Message, Result], None]) -> Result:
+        result = Result()
+        with self._store.transaction() as transaction:
+            for message in messages:
+                decide(transaction, message, result)
+        return result
+
+    def _report(self, result: Result) -> None:
+        if result.accepted or result.duplicates:
+            self._log("committed", envelopes=result.accepted, duplicates=result.duplicates)
+        for device, reason in result.rejected:
+            self._log("rejected", device=device, reason=reason)
+        for device, note in result.gaps:
+            self._log("gap", device=device, note=note)
+
+
+def _decide(transaction: Transaction, message: Message, result: Result) -> None:
+    outcome = verify(message.payload, topic_device=message.device, device=transaction.device(message.device))
+    if outcome.verdict == "rejected" or outcome.batch is None:
+        transaction.reject(message.device, outcome.reason, message.payload)
+        result.rejected.append((message.device, outcome.reason))
+        return
+    if outcome.verdict == "accepted":
+        transaction.accept(message.device, message.payload, outcome)
+        result.accepted += 1
+    else:
+        transaction.duplicate(message.device)
+        result.duplicates += 1
+    result.acknowledge.setdefault(message.device, []).append((outcome.batch.seq, outcome.digest))
+    result.gaps += [(message.device, str(note)) for note in outcome.notes]
+
+
+def _refuse_unstorable(transaction: Transaction, message: Message, result: Result) -> None:
+    transaction.reject(message.device, "unstorable", message.payload)
+    result.rejected.append((message.device, "unstorable"))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where the gateway finds the broker, its own certificate and the database."""
+
+    broker: str  # mqtts://host:port
+    store: str  # SQLAlchemy URL
+    ca: str = ""  # PEM files
+    certificate: str = ""
+    key: str = ""
+    client_id: str = "gateway"
+
+    @classmethod
+    def for_state(cls, state: Path, *, broker: str, ca: Path, certificate: Path, key: Path) -> Config:
+        """The configuration of a gateway whose database is in a state folder."""
+        store = sqlite_url(state / "vigil.db")
+        return cls(broker, store, str(ca), str(certificate), str(key))
+
+    def write(self, path: Path) -> None:
+        """Write as TOML."""
+        lines = [f'{name} = "{_escaped(value)}"\n' for name, value in asdict(self).items()]
+        path.write_text("".join(lines))
+
+    @classmethod
+    def read(cls, path: Path) -> Config:
+        """Read TOML. Raises UserError for a missing file, bad TOML, unknown or missing settings."""
+        try:
+            with path.open("rb") as file:
+                values = tomllib.load(file)
+        except OSError as e:
+            raise UserError(f"cannot read the configuration `{path}`", e.strerror or "") from e
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+            raise UserError(f"`{path}` is not a TOML file", str(e)) from e
+        names = set(cls.__dataclass_fields__)
+        wrong = [name for name, value in values.items() if name not in names or not isinstance(value, str)]
+        if wrong:
+            raise UserError(
+                f"`{path}` has an unusable setting `{wrong[0]}`", f"settings are {', '.join(sorted(names))}"
+            )
+        if not {"broker", "store"} <= set(values):
+            raise UserError(f"`{path}` does not say where the broker and the store are", 'broker = "mqtts://..."')
+        return cls(**values)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def serve(config: Config, *, as_json: bool = False) -> None:
+    """Run a gateway in this process until SIGTERM or SIGINT."""
+    os.umask(0o077)  # a database of vital signs is its owner's business
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log = EventLog(as_json=as_json)
+    with Store(config.store) as store:
+        source = MqttSource(
+            config.broker,
+            ca=Path(config.ca) if config.ca else None,
+            certificate=Path(config.certificate) if config.certificate else None,
+            key=Path(config.key) if config.key else None,
+            client_id=config.client_id,
+            on_event=log,
+        )
+        log("started", broker=config.broker)
+        Gateway(store, source, log).run(stop)
+        log("stopped")

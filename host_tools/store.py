@@ -1,0 +1,337 @@
+"""The store: devices, raw envelopes, readings and the audit trail in any SQL database (SQLite unless told otherwise).
+
+One `transaction()` takes a whole batch of messages: what was accepted, absorbed or refused and the device's new
+state appear together or not at all. Nothing may be acknowledged before the `with` block is left without an error.
+Uniqueness is the schema's business: (device, seq) an envelope, (device, seq, ordinal) a reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from host_tools.errors import UserError
+from host_tools.verify import DeviceState, Outcome
+
+SCHEMA = 1
+EXCERPT_BYTES = 256  # of a refused message: enough to recognise it, too little to fill a disk with
+_BUSY_MS = 1000  # how long SQLite itself waits for a lock; the gateway's back-off takes over after that
+
+_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by INTEGER PRIMARY KEY only
+_Device = sa.String(64)
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.String(256), nullable=False),
+)
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("device", _Device, primary_key=True),
+    sa.Column("public_key", sa.LargeBinary(32), nullable=False),
+    sa.Column("added_ms", sa.BigInteger, nullable=False),  # UTC, milliseconds, like every *_ms here without a t
+    sa.Column("revoked", sa.Boolean, nullable=False, default=False),
+    sa.Column("last_seq", sa.BigInteger),  # newest accepted envelope; null before the first
+    sa.Column("last_digest", sa.LargeBinary(32)),
+    sa.Column("oldest_seq", sa.BigInteger, nullable=False, default=0),  # highest lower end of the device's queue seen
+    sa.Column("duplicates", sa.BigInteger, nullable=False, default=0),  # envelopes that came again and were absorbed
+)
+envelopes = sa.Table(
+    "envelopes",
+    metadata,
+    sa.Column("device", _Device, sa.ForeignKey("devices.device"), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("prev_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("received_ms", sa.BigInteger, nullable=False),
+    sa.Column("boot", sa.BigInteger, nullable=False),
+    sa.Column("t0_ms", sa.BigInteger, nullable=False),  # device time: since its boot
+    sa.Column("utc_offset_ms", sa.BigInteger),  # device time + offset = UTC; null: the device did not know
+    sa.Column("utc_uncertainty_ms", sa.BigInteger),
+    sa.Column("status", sa.Text),  # JSON of the device's small integers
+    sa.Column("raw", sa.LargeBinary, nullable=False),  # as it came, so that anybody can verify it again
+)
+readings = sa.Table(
+    "readings",
+    metadata,
+    sa.Column("device", _Device, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.BigInteger, nullable=False),
+    sa.Column("t_start_ms", sa.BigInteger, nullable=False),  # device time
+    sa.Column("t_end_ms", sa.BigInteger, nullable=False),
+    sa.Column("mantissa", sa.BigInteger),  # value = mantissa * 10**exp10; null when withheld
+    sa.Column("exp10", sa.SmallInteger),
+    sa.Column("unit", sa.BigInteger),
+    sa.Column("quality_pct", sa.SmallInteger),
+    sa.Column("absent_reason", sa.SmallInteger, nullable=False),
+    sa.ForeignKeyConstraint(["device", "seq"], ["envelopes.device", "envelopes.seq"]),
+)
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("device_claimed", sa.String(128), nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("excerpt", sa.LargeBinary(EXCERPT_BYTES), nullable=False),
+)
+for _verb in ("UPDATE", "DELETE"):
+    event.listen(
+        audit,
+        "after_create",
+        sa.DDL(
+            f"CREATE TRIGGER audit_no_{_verb.lower()} BEFORE {_verb} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+
+
+def now_ms() -> int:
+    """UTC now in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite:///{path}"
+
+
+class Store:
+    """A database by SQLAlchemy URL. Makes the tables on first use.
+
+    Raises UserError when it cannot be opened or was made by another version.
+    """
+
+    def __init__(self, url: str):
+        try:
+            self.engine = sa.create_engine(url)
+            if self.engine.dialect.name == "sqlite":
+                event.listen(self.engine, "connect", _sqlite_connect)
+                event.listen(self.engine, "begin", _sqlite_begin)
+            with self.engine.begin() as connection:
+                metadata.create_all(connection)
+                version = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "schema"))
+                if version is None:
+                    connection.execute(meta.insert().values(name="schema", value=str(SCHEMA)))
+        except (ArgumentError, NoSuchModuleError, ImportError) as e:
+            raise UserError(f"`{url}` is not the URL of a database", "e.g. sqlite:////var/lib/vigil/vigil.db") from e
+        except DBAPIError as e:
+            shown = sa.make_url(url).render_as_string(hide_password=True)
+            raise UserError(f"cannot open the database `{shown}`", str(e.orig)) from e
+        if version not in (None, str(SCHEMA)):
+            raise UserError(f"the database has schema {version}, this is schema {SCHEMA}", "use the version it is from")
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        with self.engine.connect().execution_options(immediate=True) as connection, connection.begin():
+            transaction = Transaction(connection)
+            yield transaction
+            transaction.flush()
+
+    def add_device(self, device: str, public_key: bytes) -> None:
+        """Remember a provisioned device. The same again is fine; another key for a known id is a UserError."""
+        with self.engine.connect().execution_options(immediate=True) as connection, connection.begin():
+            known = connection.scalar(sa.select(devices.c.public_key).where(devices.c.device == device))
+            if known is None:
+                row = {"device": device, "public_key": public_key, "added_ms": now_ms()}
+                connection.execute(devices.insert().values(row))
+            elif known != public_key:
+                raise UserError(f"device {device} is known with another key", "was it provisioned elsewhere?")
+
+    def revoke(self, device: str) -> None:
+        """Believe nothing more from this device."""
+        with self.engine.begin() as connection:
+            connection.execute(devices.update().where(devices.c.device == device).values(revoked=True))
+
+    def counts(self) -> dict[str, int]:
+        """verified (envelopes stored), duplicates, rejected: of all devices."""
+        with self.engine.connect() as connection:
+            return {
+                "verified": connection.scalar(sa.select(sa.func.count()).select_from(envelopes)) or 0,
+                "duplicates": connection.scalar(sa.select(sa.func.sum(devices.c.duplicates))) or 0,
+                "rejected": connection.scalar(sa.select(sa.func.count()).select_from(audit)) or 0,
+            }
+
+    def sequences(self, device: str) -> list[int]:
+        """Sequence numbers stored of one device, ascending."""
+        query = sa.select(envelopes.c.seq).where(envelopes.c.device == device).order_by(envelopes.c.seq)
+        with self.engine.connect() as connection:
+            return list(connection.scalars(query))
+
+    def readings(self, device: str, *, after_seq: int = -1) -> list[sa.Row]:
+        """Readings of one device in order, from envelopes after `after_seq`."""
+        query = (
+            sa.select(readings)
+            .where(readings.c.device == device, readings.c.seq > after_seq)
+            .order_by(readings.c.seq, readings.c.ordinal)
+        )
+        with self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def audit_lines(self) -> list[sa.Row]:
+        """The audit trail, oldest first."""
+        with self.engine.connect() as connection:
+            return list(connection.execute(sa.select(audit).order_by(audit.c.id)))
+
+    def raw_envelopes(self) -> list[sa.Row]:
+        """(device, seq, raw) of every envelope stored, by device and sequence."""
+        query = sa.select(envelopes.c.device, envelopes.c.seq, envelopes.c.raw)
+        with self.engine.connect() as connection:
+            return list(connection.execute(query.order_by(envelopes.c.device, envelopes.c.seq)))
+
+    def public_keys(self) -> dict[str, bytes]:
+        """Device id to public key."""
+        with self.engine.connect() as connection:
+            return {row.device: row.public_key for row in connection.execute(sa.select(devices))}
+
+
+class Transaction:
+    """What one transaction has decided so far; rows are written together when it ends."""
+
+    def __init__(self, connection: sa.Connection):
+        self._connection = connection
+        self._received_ms = now_ms()
+        self._states: dict[str, DeviceState | None] = {}
+        self._changed: set[str] = set()
+        self._duplicates: dict[str, int] = {}
+        self._envelopes: list[dict] = []
+        self._readings: list[dict] = []
+        self._audit: list[dict] = []
+
+    def device(self, device: str) -> DeviceState | None:
+        """What is known of a device, this transaction's own decisions included; None when it is unknown."""
+        if device not in self._states:
+            self._states[device] = self._load(device)
+        return self._states[device]
+
+    def accept(self, device: str, raw: bytes, outcome: Outcome) -> None:
+        """Store a verified envelope with its readings and move the device's state on."""
+        batch = outcome.batch
+        assert batch is not None and outcome.device is not None, "only what was accepted is stored"
+        offset_ms, uncertainty_ms = batch.utc or (None, None)
+        self._envelopes.append(
+            {
+                "device": device,
+                "seq": batch.seq,
+                "digest": outcome.digest,
+                "prev_digest": batch.prev_digest,
+                "received_ms": self._received_ms,
+                "boot": batch.boot,
+                "t0_ms": batch.t0_ms,
+                "utc_offset_ms": offset_ms,
+                "utc_uncertainty_ms": uncertainty_ms,
+                "status": json.dumps(batch.status) if batch.status else None,
+                "raw": raw,
+            }
+        )
+        self._readings += [
+            {
+                "device": device,
+                "seq": batch.seq,
+                "ordinal": ordinal,
+                "kind": reading.kind,
+                "t_start_ms": reading.t_start_ms,
+                "t_end_ms": reading.t_end_ms,
+                "mantissa": reading.mantissa,
+                "exp10": reading.exp10,
+                "unit": reading.unit,
+                "quality_pct": reading.quality_pct,
+                "absent_reason": reading.absent_reason,
+            }
+            for ordinal, reading in enumerate(batch.readings)
+        ]
+        self._states[device] = outcome.device
+        self._changed.add(device)
+
+    def duplicate(self, device: str) -> None:
+        """Count an envelope that was stored before."""
+        self._duplicates[device] = self._duplicates.get(device, 0) + 1
+
+    def reject(self, device_claimed: str, reason: str, raw: bytes) -> None:
+        """Write an audit line."""
+        self._audit.append(
+            {
+                "time_ms": self._received_ms,
+                "device_claimed": device_claimed[:128],
+                "reason": reason,
+                "digest": hashlib.sha256(raw).digest(),
+                "size": len(raw),
+                "excerpt": raw[:EXCERPT_BYTES],
+            }
+        )
+
+    def flush(self) -> None:
+        """Write everything decided."""
+        for table, rows in ((envelopes, self._envelopes), (readings, self._readings), (audit, self._audit)):
+            if rows:
+                self._connection.execute(table.insert(), rows)
+        for device in self._changed:
+            state = self._states[device]
+            assert state is not None
+            values = {"last_seq": state.last_seq, "last_digest": state.last_digest, "oldest_seq": state.oldest_seq}
+            self._connection.execute(devices.update().where(devices.c.device == device).values(values))
+        for device, count in self._duplicates.items():
+            more = devices.c.duplicates + count
+            self._connection.execute(devices.update().where(devices.c.device == device).values(duplicates=more))
+
+    def _load(self, device: str) -> DeviceState | None:
+        row = self._connection.execute(
+            sa.select(devices).where(devices.c.device == device).with_for_update()
+        ).one_or_none()
+        if row is None:
+            return None
+        query = sa.select(envelopes.c.seq, envelopes.c.digest, envelopes.c.prev_digest)
+        recent = self._connection.execute(
+            query.where(envelopes.c.device == device, envelopes.c.seq >= row.oldest_seq)  # what may come again
+        ).all()
+        digests = {e.seq: e.digest for e in recent}
+        before = {e.seq - 1: e.prev_digest for e in recent}
+        return DeviceState(
+            public_key=row.public_key,
+            revoked=row.revoked,
+            last_seq=row.last_seq,
+            last_digest=row.last_digest,
+            oldest_seq=row.oldest_seq,
+            digests=digests,
+            expected={seq: named for seq, named in before.items() if seq >= row.oldest_seq and seq not in digests},
+        )
+
+
+def _sqlite_connect(connection, _record) -> None:
+    """WAL with a full sync at each commit: a committed row survives a power cut, readers never block the writer."""
+    connection.isolation_level = None  # transactions are begun by _sqlite_begin, not by the driver's guess
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    """Writers take the lock at once: a transaction that reads first and finds it taken later cannot wait for it."""
+    immediate = connection.get_execution_options().get("immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -69,7 +69,9 @@ def _load_csv(path: Path) -> Recording:
 def _load_npz(path: Path) -> Recording:
     with np.load(path, allow_pickle=False) as file:
         columns = {name: file[name] for name in file.files}
-    rates = {n: float(columns[n]) for n in ("fs", "ecg_fs", "ppg_fs", "accel_fs") if n in columns}
+    rates: dict[str, float | None] = {
+        n: float(columns[n]) for n in ("fs", "ecg_fs", "ppg_fs", "accel_fs") if n in columns
+    }
     return _assemble(path.stem, columns, rates)
 
 

@@ -53,8 +53,8 @@ def load(path: Path) -> Recording:
     names, units, signals = record.sig_name or [], record.units or [], record.p_signal
     if signals is None or not len(names):
         raise UserError(f"record `{name.name}` has no signals")
-    for i, (signal, unit) in enumerate(zip(names, units, strict=True)):
-        if signal.strip(" ,").upper() in _ECG_NAMES and unit in _MV:
+    for i in range(len(names)):
+        if names[i].strip(" ,").upper() in _ECG_NAMES and units[i] in _MV:
             break
     else:
         raise UserError(f"record `{name.name}` has no ECG", f"its signals are {', '.join(names)}")

@@ -19,7 +19,7 @@ MEAN_N = 41  # samples of the mean that the wide view takes off
 
 def qrs_band() -> np.ndarray:
     """Band-pass 8-20 Hz, 61 taps (delay 30 samples), unquantised."""
-    return firwin(QRS_TAPS, [8, 20], fs=FS_HZ, pass_zero=False)
+    return np.asarray(firwin(QRS_TAPS, [8, 20], fs=FS_HZ, pass_zero=False))
 
 
 def wide_low_pass() -> np.ndarray:

@@ -1,0 +1,261 @@
+"""The signal side of QRS detection: two views of one lead, candidates for a beat, and the place of the R peak.
+
+Input: int16 microvolts, 250 Hz, any polarity. Two linear-phase views of the input x are kept (coeffs/ecg.py):
+
+    d[i] = sum(QRS[k] x[i-k]) / 2**15               QRS view, 8-20 Hz, 30 samples late, int16
+    l[i] = sum(WIDE[k] x[i-k]) / 2**15              low-pass 34 Hz, 15 samples late, int16
+    e[i] = sum(|d[i-19]| .. |d[i]|)                 energy of the QRS view over 80 ms, < 2**20
+    w[i] = (41 l[i-20] - sum(l[i-40] .. l[i])) / 32 wide view, 35 samples late, units of 0.78 uV, int16
+
+Divisions by a power of two round half up (add half, shift right); int16 results saturate; before the first sample
+the lead had stood at its value for ever. Candidate: a sample c where e[c] is at least FLOOR, above the 25 values
+before it and not below the 25 after it. It is known at c + 25. Its R peak is sought in the wide view at c-30 .. c+20:
+the first largest |w|, refined by a parabola through it and its neighbours to 1/256 samples. In input time the peak is
+35 samples earlier.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+from vigil.dsp.coeffs.ecg import QRS_Q15, WIDE_Q15
+
+BLOCK = const(64)  # samples a block at most
+_QRS_HALF = const(30)
+_WIDE_HALF = const(15)
+_RING = const(128)  # values kept of either view: the oldest candidate of a block needs 58 before the block
+_FLOOR = const(60)  # 3 uV mean
+
+DELAY = const(35)  # samples from the input to the wide view
+CONFIRM = const(25)  # samples from a candidate until it is known
+
+# State of the kernels (array "i").
+_POS = const(0)  # samples since reset
+_SUM_E = const(1)
+_SUM_L = const(2)
+_STATE_N = const(3)
+
+# What refine() writes (array "i").
+AT = const(0)  # position of the R peak in the wide view, samples since reset
+FRAC_Q8 = const(1)  # refinement, -128..128
+HEIGHT = const(2)  # w at the peak, with its sign
+SLOPE = const(3)  # largest |w[i] - w[i-3]| of the window
+REFINED_N = const(4)
+
+
+@micropython.viper
+def fir_q15(hist, first: int, y, n: int, taps, half: int):
+    """y[0..n-1] = symmetric FIR of 2*half+1 taps over hist, rounded, int16; y[0] uses hist[first] onwards.
+
+    taps: its first half and the centre, q15. Scaling and overflow: the gain at DC is sum(taps)/2**15. A pair of
+    inputs is within 2**16, a tap within 2**14; the sum within 2**15 * 65534 + 2**14 < 2**31 as sum|taps| <= 65534.
+    """
+    px = ptr16(hist)
+    py = ptr16(y)
+    pt = ptr16(taps)
+    i = 0
+    while i < n:
+        a = first + i
+        b = a + half + half
+        acc = 16384
+        k = 0
+        while k < half:
+            t = (int(pt[k]) ^ 0x8000) - 0x8000
+            acc += t * (((int(px[a]) ^ 0x8000) + (int(px[b]) ^ 0x8000)) - 0x10000)
+            a += 1
+            b -= 1
+            k += 1
+        acc += ((int(pt[half]) ^ 0x8000) - 0x8000) * ((int(px[a]) ^ 0x8000) - 0x8000)
+        acc >>= 15
+        if acc > 32767:
+            acc = 32767
+        elif acc < -32768:
+            acc = -32768
+        py[i] = acc
+        i += 1
+
+
+@micropython.viper
+def views(d, low, n: int, bent, energy, lows, wide, state):
+    """Continue e and w by n samples of d and l.
+
+    bent: 32 last |d|; energy: 128 last e; lows: 64 last l; wide: 128 last w, each ring indexed by position.
+    Scaling and overflow: |d| <= 32768, so e <= 20 * 32768 < 2**20; |41 l - sum| <= 40 * 65535 < 2**22.
+    """
+    pd = ptr16(d)
+    pl = ptr16(low)
+    pb = ptr16(bent)
+    pe = ptr32(energy)
+    ph = ptr16(lows)
+    pw = ptr16(wide)
+    ps = ptr32(state)
+    pos = int(ps[_POS])
+    sum_e = int(ps[_SUM_E])
+    sum_l = ((int(ps[_SUM_L]) & 0x7FFFFF) ^ 0x400000) - 0x400000  # 23 bits hold it: no matter how it was loaded
+    i = 0
+    while i < n:
+        v = (int(pd[i]) ^ 0x8000) - 0x8000
+        if v < 0:
+            v = 0 - v
+        sum_e += v - int(pb[(pos - 20) & 31])
+        pb[pos & 31] = v
+        pe[pos & 127] = sum_e
+        v = (int(pl[i]) ^ 0x8000) - 0x8000
+        sum_l += v - ((int(ph[(pos - 41) & 63]) ^ 0x8000) - 0x8000)
+        ph[pos & 63] = v
+        v = ((int(ph[(pos - 20) & 63]) ^ 0x8000) - 0x8000) * 41 - sum_l
+        v = (v + 16) >> 5
+        if v > 32767:
+            v = 32767
+        elif v < -32768:
+            v = -32768
+        pw[pos & 127] = v
+        pos += 1
+        i += 1
+    ps[_POS] = pos
+    ps[_SUM_E] = sum_e
+    ps[_SUM_L] = sum_l
+
+
+@micropython.viper
+def next_candidate(energy, after: int, upto: int) -> int:
+    """First candidate c with after < c <= upto, or upto + 1. All of e[after-24] .. e[upto+25] must be in the ring."""
+    pe = ptr32(energy)
+    c = after + 1
+    while c <= upto:
+        e = int(pe[c & 127])
+        if e >= _FLOOR and e > int(pe[(c - 1) & 127]) and e >= int(pe[(c + 1) & 127]):
+            k = 2
+            while k <= 25 and e > int(pe[(c - k) & 127]) and e >= int(pe[(c + k) & 127]):
+                k += 1
+            if k > 25:
+                return c
+        c += 1
+    return c
+
+
+@micropython.viper
+def refine(wide, c: int, out):
+    """Place the R peak of candidate c: writes AT, FRAC_Q8, HEIGHT and SLOPE (signed, see above) to out.
+
+    Scaling and overflow: |w| <= 2**15; a difference is within 2**16, times 128 within 2**23.
+    """
+    pw = ptr16(wide)
+    po = ptr32(out)
+    best = 0
+    at = c - 30
+    slope = 0
+    i = c - 30
+    while i <= c + 20:
+        v = (int(pw[i & 127]) ^ 0x8000) - 0x8000
+        d = v - ((int(pw[(i - 3) & 127]) ^ 0x8000) - 0x8000)
+        if d < 0:
+            d = 0 - d
+        if d > slope:
+            slope = d
+        if v < 0:
+            v = 0 - v
+        if v > best:
+            best = v
+            at = i
+        i += 1
+    v = (int(pw[at & 127]) ^ 0x8000) - 0x8000
+    a = (int(pw[(at - 1) & 127]) ^ 0x8000) - 0x8000
+    b = (int(pw[(at + 1) & 127]) ^ 0x8000) - 0x8000
+    po[2] = v
+    if v < 0:
+        a = 0 - a
+        b = 0 - b
+    curve = best + best - a - b
+    frac = 0
+    if curve > 0:
+        frac = ((b - a) << 7) // curve
+        if frac > 128:
+            frac = 128
+        elif frac < -128:
+            frac = -128
+    po[0] = at
+    po[1] = frac
+    po[3] = slope
+
+
+@micropython.viper
+def nth_smallest(values, n: int, nth: int) -> int:
+    """The nth smallest (0: the least) of values[0..n-1], non-negative int32, without moving or storing them."""
+    pv = ptr32(values)
+    i = 0
+    while i < n:
+        v = int(pv[i])
+        below = 0
+        equal = 0
+        k = 0
+        while k < n:
+            u = int(pv[k])
+            if u < v:
+                below += 1
+            elif u == v:
+                equal += 1
+            k += 1
+        if below <= nth and nth < below + equal:
+            return v
+        i += 1
+    return 0
+
+
+@micropython.viper
+def _append(hist, at: int, data, n: int):
+    """hist[at .. at+n-1] = data[0 .. n-1] (array "h")."""
+    ph = ptr16(hist)
+    pd = ptr16(data)
+    i = 0
+    while i < n:
+        ph[at + i] = pd[i]
+        i += 1
+
+
+@micropython.viper
+def _shift(hist, n: int, keep: int):
+    """hist[0 .. keep-1] = hist[n .. n+keep-1] (array "h")."""
+    ph = ptr16(hist)
+    i = 0
+    while i < keep:
+        ph[i] = ph[n + i]
+        i += 1
+
+
+class EcgViews:
+    """Both views of one lead, continued block by block. About 1.3 KB of state; allocates nothing after that."""
+
+    def __init__(self):
+        self.energy = array("i", bytes(4 * _RING))
+        self.wide = array("h", bytes(2 * _RING))
+        self._hist = array("h", bytes(2 * (2 * _QRS_HALF + BLOCK)))
+        self._d = array("h", bytes(2 * BLOCK))
+        self._low = array("h", bytes(2 * BLOCK))
+        self._bent = array("H", bytes(2 * 32))
+        self._lows = array("h", bytes(2 * 64))
+        self._state = array("i", bytes(4 * _STATE_N))
+
+    def reset(self):
+        """Forget every sample."""
+        for ring in (self.energy, self.wide, self._bent, self._state):
+            for i in range(len(ring)):
+                ring[i] = 0
+
+    def push(self, data, n):
+        """Take data[0..n-1] (array "h", microvolts), 0 < n <= BLOCK <= len(data). Returns the samples since reset."""
+        hist = self._hist
+        state = self._state
+        if not state[_POS]:
+            first = data[0]
+            for ring in (hist, self._lows):
+                for i in range(len(ring)):
+                    ring[i] = first
+            state[_SUM_L] = 41 * first
+        _append(hist, 2 * _QRS_HALF, data, n)
+        fir_q15(hist, 0, self._d, n, QRS_Q15, _QRS_HALF)
+        fir_q15(hist, 2 * (_QRS_HALF - _WIDE_HALF), self._low, n, WIDE_Q15, _WIDE_HALF)
+        views(self._d, self._low, n, self._bent, self.energy, self._lows, self.wide, state)
+        _shift(hist, n, 2 * _QRS_HALF)
+        return state[_POS]

@@ -1,0 +1,193 @@
+"""One ECG lead from sample blocks to beats and heart rate, or the reason why there is none.
+
+Withheld, first reason that applies: an electrode is off or the lead is flat (at most 8 uV over each of the last two
+whole seconds): no contact; the first intervals are not there or the front end settles: settling; the converter stood at
+its limit within the last 4 s: saturated; no beat for 5 s on a quiet lead: no pulse; noise above half of the limit that
+the threshold can follow, or no beat on a noisy lead: poor signal; outside 15..300/min: out of range. The last rate
+stays as best guess.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+from vigil.core.records import (
+    BEAT_PER_MIN,
+    ECG,
+    GAP,
+    HEART_RATE,
+    LEAD_OFF,
+    NO_CONTACT,
+    NO_PULSE,
+    OUT_OF_RANGE,
+    POOR_SIGNAL,
+    PRESENT,
+    SATURATED,
+    SETTLING,
+    SETTLING_IN,
+    SIGNAL_SATURATED,
+    Beat,
+    Reading,
+)
+from vigil.estimators.heart_rate import HeartRate
+from vigil.estimators.qrs import QrsDetector
+
+_FLAT_UV = const(8)
+_SATURATED_HOLD = const(1000)  # samples
+_NO_BEAT = const(1250)  # samples: 5 s; 15/min has a beat each 4 s
+_NOISY_Q8 = const(96)
+_MIN_RR = const(3)  # intervals before a rate is shown
+
+# State of _extent (array "i").
+_FILL = const(0)  # samples in the second that runs
+_LOW = const(1)  # least sample of it + 32768
+_HIGH = const(2)
+_FLAT = const(3)  # whole flat seconds in a row
+_RAILED = const(4)  # samples since one stood at the limit of int16
+_EXTENT_N = const(5)
+
+
+@micropython.viper
+def _extent(x, n: int, state):
+    """Follow the span of each whole second (250 samples) and the age of the last sample at +-full scale."""
+    px = ptr16(x)
+    ps = ptr32(state)
+    fill = int(ps[0])
+    low = int(ps[1])
+    high = int(ps[2])
+    railed = int(ps[4])
+    i = 0
+    while i < n:
+        v = int(px[i]) ^ 0x8000
+        railed += 1
+        if v == 0 or v == 65535:
+            railed = 0
+        if fill == 0:
+            low = v
+            high = v
+        if v < low:
+            low = v
+        if v > high:
+            high = v
+        fill += 1
+        if fill == 250:
+            fill = 0
+            if high - low <= _FLAT_UV:
+                ps[3] = int(ps[3]) + 1
+            else:
+                ps[3] = 0
+        i += 1
+    if railed > 0x100000:
+        railed = 0x100000
+    ps[0] = fill
+    ps[1] = low
+    ps[2] = high
+    ps[4] = railed
+
+
+class EcgChannel:
+    """Push SampleBlocks of one lead (int16 microvolts, nominal 250 Hz).
+
+    on_beat(Beat), when given, is called 0.5 s after each R peak, in order; a beat found by search-back comes later.
+    Beat.index counts samples since the first ever pushed, frac_q8 refines it; t_ms follows the blocks' measured period.
+    """
+
+    def __init__(self, on_beat=None):
+        self._on_beat = on_beat
+        self._base = 0  # number of the detector's sample 0
+        self._count = 0
+        self._rate = HeartRate()
+        self._extent = array("i", bytes(4 * _EXTENT_N))
+        self._detector = QrsDetector(self._beat)
+        self._bpm_x10 = None
+        self._span_ms = 0
+        self.reset()
+
+    def reset(self):
+        """Forget the signal, as after a gap; samples keep their numbers and the last rate stays as best guess."""
+        self._detector.reset()
+        self._rate.reset()
+        self._base = self._count
+        self._last_q8 = -1
+        self._last_at = 0
+        self._period_us = 4000
+        self._t0_ms = 0
+        self._t0_index = self._count
+        self._quality_pct = 0
+        self._saturated_at = -_SATURATED_HOLD
+        self._off = PRESENT
+        for i in range(_EXTENT_N):
+            self._extent[i] = 0
+        self._extent[_RAILED] = _SATURATED_HOLD
+
+    def push(self, block):
+        """Take one block; allocates nothing but the Beat passed to on_beat."""
+        n = block.n
+        if not n:
+            return
+        flags = block.flags
+        if flags & (LEAD_OFF | SETTLING):
+            if not self._off:
+                self.reset()
+            self._off = NO_CONTACT if flags & LEAD_OFF else SETTLING_IN
+            self._count += n
+            return
+        if flags & GAP or self._off:
+            self.reset()
+        self._period_us = block.period_us or 4000
+        self._t0_ms = block.t0_ms
+        self._t0_index = self._count
+        self._count += n
+        if flags & SATURATED:
+            self._saturated_at = self._count
+        _extent(block.data, n, self._extent)
+        self._detector.push(block.data, n)
+
+    def report(self, t_ms: int, out: list) -> None:
+        """Append one heart-rate Reading; t_ms: device time of the report."""
+        reason = self._reason()
+        quality_pct = self._quality_pct
+        if self._rate.count:
+            self._bpm_x10 = self._rate.bpm_x10(self._period_us)
+            self._span_ms = self._rate.span_ms(self._period_us)
+        bpm_x10 = self._bpm_x10
+        if reason == PRESENT and not 150 <= bpm_x10 <= 3000:
+            reason = OUT_OF_RANGE
+        if reason != PRESENT:
+            quality_pct = 0
+        end_ms = self._time_ms(self._last_at) if self._last_q8 >= 0 else t_ms
+        out.append(Reading(HEART_RATE, bpm_x10, -1, BEAT_PER_MIN, quality_pct, end_ms - self._span_ms, end_ms, reason))
+
+    def _reason(self):
+        if self._off:
+            return self._off
+        if self._extent[_FLAT] >= 2:
+            return NO_CONTACT
+        if self._count - self._saturated_at < _SATURATED_HOLD or self._extent[_RAILED] < _SATURATED_HOLD:
+            return SIGNAL_SATURATED
+        detector = self._detector
+        noisy = detector.noise_q8 > _NOISY_Q8
+        if detector.since_beat > _NO_BEAT:
+            return POOR_SIGNAL if noisy else NO_PULSE
+        if self._rate.count < _MIN_RR:
+            return SETTLING_IN
+        return POOR_SIGNAL if noisy else PRESENT
+
+    def _time_ms(self, index):
+        return self._t0_ms + (index - self._t0_index) * self._period_us // 1000
+
+    def _beat(self, at, frac_q8, quality_pct):
+        index = self._base + at
+        if frac_q8 < 0:
+            index -= 1
+            frac_q8 += 256
+        if self._last_q8 >= 0:
+            rr_q8 = ((index - self._last_at) << 8) + frac_q8 - self._last_q8
+            if rr_q8 > 0:
+                self._rate.add(rr_q8)
+        self._last_at = index
+        self._last_q8 = frac_q8
+        self._quality_pct = quality_pct
+        if self._on_beat:
+            self._on_beat(Beat(ECG, self._time_ms(index), index, frac_q8, quality_pct))

@@ -1,0 +1,244 @@
+"""Which candidates are beats: adaptive levels, refractory time, T waves, search-back. Integers, decisions in order.
+
+A candidate (dsp.ecg) has a time c in samples, an energy e, a height |w| and a slope s. M(e), M(h), M(s) are the
+fourth smallest of the last 8 beats' values (order statistics: one artefact moves nothing), a new value counting at
+most twice the present M. Its size relative to a typical beat is
+
+    q = 154 e / M(e) + 77 |w| / M(h) + 25 s / M(s)          256: as large as a typical beat; each term floored
+
+noise = min(128, sixth smallest q of the last 8 candidates that were no beats), each counting at most 256;
+threshold = min(166, 31 + 3 noise / 2). rr = upper median of the last 8 RR intervals (250 samples before the first).
+
+Candidate k is decided when 60 samples after it are known, in time order. d = time since the last beat:
+1. search-back, while d > 3/2 rr: the largest candidate since the last beat that lies >= max(50, 2/5 rr) after it and
+   >= 50 before k and is no T wave becomes a beat if q > 154/256 threshold (102/256 when d > 5/2 rr); then again;
+2. k is nothing when d < 50 (200 ms, refractory);
+3. k is a beat when q > threshold, and it is no T wave, not eclipsed, and not too early for its size;
+4. otherwise it is noise. Without a beat for 4 s its values enter the levels, so that they can sink.
+T wave: d < 90 and s < 102/256 of the last beat's, or d < 130 and s < 51/256 of it. Eclipsed: the next candidate comes
+within 50 samples and has q > 6/5 of this one's, or within 60 with q > 11/10 while rr > 150 (a P wave).
+Early: d < rr / 2 and q < threshold (1 + 154/256 (1 - 2 d / rr)).
+
+Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with the second
+largest e, or the largest when the second has less than half. Latency: 40 samples of filters, 25 until a candidate is
+known, 60 until it is decided: 0.5 s. A beat found by search-back comes later, when the gap is noticed.
+"""
+
+from array import array
+
+from micropython import const
+
+from vigil.dsp.ecg import (
+    AT,
+    CONFIRM,
+    DELAY,
+    FRAC_Q8,
+    HEIGHT,
+    REFINED_N,
+    SLOPE,
+    EcgViews,
+    next_candidate,
+    nth_smallest,
+    refine,
+)
+
+_SLOTS = const(32)  # candidates kept; the oldest that search-back may use is 24 before k
+_LOOK_BACK = const(24)
+_LEARN = const(750)
+_AHEAD = const(60)
+_REFRACTORY = const(50)
+_LOST = const(1000)
+_N = const(8)
+
+
+class QrsDetector:
+    """Push samples; calls sink(at, frac_q8, quality_pct) for each beat, in order.
+
+    at: sample of the R peak since reset; frac_q8: its refinement, -128..128. Allocates nothing in steady state.
+    """
+
+    def __init__(self, sink):
+        self._sink = sink
+        self._views = EcgViews()
+        self._refined = array("i", bytes(4 * REFINED_N))
+        self._c = array("i", bytes(4 * _SLOTS))
+        self._e = array("i", bytes(4 * _SLOTS))
+        self._h = array("i", bytes(4 * _SLOTS))
+        self._s = array("i", bytes(4 * _SLOTS))
+        self._at = array("i", bytes(4 * _SLOTS))
+        self._frac = array("h", bytes(2 * _SLOTS))
+        self._levels = tuple(array("i", bytes(4 * _N)) for _ in range(3))
+        self._noise = array("i", bytes(4 * _N))
+        self._rr = array("i", bytes(4 * _N))
+        self.reset()
+
+    def reset(self):
+        """Forget everything; the next sample is number 0."""
+        self._views.reset()
+        self._scanned = 0  # candidates up to here are known
+        self._known = 0  # number of candidates so far
+        self._next = 0  # the one to be decided
+        self._first = 0  # the oldest that search-back may still use
+        self._last = -1  # sample of the last beat
+        self._last_s = 0
+        self._learnt = False
+        self._beats = 0
+        self._rejected = 0
+        self._rr_n = 0
+        self.rr = 250  # samples
+        self.noise_q8 = 25
+        for i in range(_N):
+            self._noise[i] = 25
+
+    def push(self, data, n):
+        """Take n <= 64 samples of data (array "h", microvolts at 250 Hz)."""
+        now = self._views.push(data, n) - 1 - CONFIRM  # the last sample that can be a known candidate
+        c = self._scanned
+        while c < now:
+            c = next_candidate(self._views.energy, c, now)
+            if c <= now:
+                self._add(c)
+        if now > self._scanned:
+            self._scanned = now
+        while self._next < self._known:
+            c = self._c[self._next & 31] + _AHEAD
+            if not self._learnt:
+                if now < max(c, _LEARN):
+                    return
+                self._learn(max(c, _LEARN))
+            elif now < c:
+                return
+            self._decide(self._next)
+            self._next += 1
+
+    @property
+    def since_beat(self):
+        """Samples from the last beat (or from the reset) to the newest candidate that could be known."""
+        return self._scanned - max(self._last, 0)
+
+    def _add(self, c):
+        out = self._refined
+        refine(self._views.wide, c, out)
+        i = self._known & 31
+        self._known += 1
+        self._c[i] = c
+        self._e[i] = self._views.energy[c & 127]
+        self._h[i] = abs(out[HEIGHT])
+        self._s[i] = out[SLOPE]
+        self._at[i] = out[AT]
+        self._frac[i] = out[FRAC_Q8]
+
+    def _learn(self, until):
+        best = second = self._next & 31
+        e = self._e
+        for k in range(self._next, self._known):
+            i = k & 31
+            if self._c[i] <= until:
+                if e[i] > e[best]:
+                    second = best
+                    best = i
+                elif i != best and (second == best or e[i] > e[second]):
+                    second = i
+        if 2 * e[second] < e[best]:
+            second = best
+        for k in range(_N):
+            self._enter(second, k)
+        self._measure()
+        self._learnt = True
+
+    def _enter(self, i, k):
+        for values, level in zip((self._e, self._h, self._s), self._levels):
+            level[k] = values[i]
+
+    def _measure(self):
+        levels = self._levels
+        self._me = max(1, nth_smallest(levels[0], _N, 3))
+        self._mh = max(1, nth_smallest(levels[1], _N, 3))
+        self._ms = max(1, nth_smallest(levels[2], _N, 3))
+
+    def _level(self, i):
+        """Let candidate i enter the levels, each value at most twice the present one."""
+        k = self._beats & 7
+        self._beats += 1
+        levels = self._levels
+        levels[0][k] = min(self._e[i], 2 * self._me)
+        levels[1][k] = min(self._h[i], 2 * self._mh)
+        levels[2][k] = min(self._s[i], 2 * self._ms)
+        self._measure()
+
+    def _size(self, i):
+        # e <= 2**20, w and s <= 2**16: the products are within 2**28.
+        return 154 * self._e[i] // self._me + 77 * self._h[i] // self._mh + 25 * self._s[i] // self._ms
+
+    def _is_t_wave(self, i):
+        d = self._c[i] - self._last
+        return self._last >= 0 and (
+            (d < 90 and self._s[i] << 8 < 102 * self._last_s) or (d < 130 and self._s[i] << 8 < 51 * self._last_s)
+        )
+
+    def _threshold(self):
+        noise = min(128, nth_smallest(self._noise, _N, 5))
+        self.noise_q8 = noise
+        return min(166, 31 + (3 * noise >> 1))
+
+    def _decide(self, k):
+        i = k & 31
+        c = self._c[i]
+        if self._first < k - _LOOK_BACK:
+            self._first = k - _LOOK_BACK
+        threshold = self._threshold()
+        while self._last >= 0 and 2 * (c - self._last) > 3 * self.rr:
+            found = self._search_back(k, threshold)
+            if found < 0:
+                break
+            self._first = found + 1
+            self._accept(found & 31)
+            threshold = self._threshold()
+        d = c - self._last if self._last >= 0 else 1 << 20
+        if d < _REFRACTORY:
+            return
+        q = self._size(i)
+        beat = q > threshold and not self._is_t_wave(i)
+        if beat and 2 * d < self.rr:
+            beat = q >= threshold + (154 * threshold * (self.rr - 2 * d) // self.rr >> 8)
+        if beat and k + 1 < self._known:
+            ahead = self._c[(k + 1) & 31] - c
+            if ahead < _AHEAD:
+                after = self._size((k + 1) & 31)
+                if (ahead < 50 and 5 * after > 6 * q) or (self.rr > 150 and 10 * after > 11 * q):
+                    beat = False
+        if beat:
+            self._first = k + 1
+            self._accept(i)
+            return
+        self._noise[self._rejected & 7] = min(q, 256)
+        self._rejected += 1
+        if c - max(self._last, 0) > _LOST:
+            self._level(i)
+
+    def _search_back(self, k, threshold):
+        c = self._c[k & 31]
+        found = -1
+        most = threshold * (102 if 2 * (c - self._last) > 5 * self.rr else 154) >> 8
+        for j in range(self._first, k):
+            i = j & 31
+            d = self._c[i] - self._last
+            if d >= _REFRACTORY and 5 * d >= 2 * self.rr and c - self._c[i] >= 50 and not self._is_t_wave(i):
+                q = self._size(i)
+                if q > most:
+                    found = j
+                    most = q
+        return found
+
+    def _accept(self, i):
+        c = self._c[i]
+        if self._last >= 0:
+            self._rr[self._rr_n & 7] = c - self._last
+            self._rr_n += 1
+            n = min(self._rr_n, _N)
+            self.rr = nth_smallest(self._rr, n, n >> 1)
+        self._last = c
+        self._last_s = self._s[i]
+        quality_pct = max(0, 100 - (self.noise_q8 * 100 >> 7))
+        self._level(i)
+        self._sink(self._at[i] - DELAY, self._frac[i], quality_pct)

@@ -1,21 +1,166 @@
 """Composition: one board in, every part made once and joined here."""
 
 import asyncio
+import gc
+import json
+import os
 
+from micropython import const
+
+from vigil.app.config import link_settings, store_number, stored_number
 from vigil.app.identity import load_or_create
-from vigil.core.log import INFO, log
+from vigil.app.pipeline import Pipeline
+from vigil.app.publish import Publisher, Sealer
+from vigil.app.supervise import Health, Supervisor
+from vigil.app.uplink import Uplink
+from vigil.core.errors import ConfigError
+from vigil.core.log import ERROR, INFO, log
+from vigil.core.records import ECG, PPG
+from vigil.store.queue import Queue
+
+_DRAIN_MS = const(120_000)  # after until_ms: longest wait for the last acknowledgement
+_LEAVE_MS = const(5_000)
+
+# Keys of the status in a batch (SPEC.md).
+_HEAP_FREE = const(1)  # bytes, after a collection
+_RESTARTS = const(2)  # tasks restarted in this boot
+_CRASHES = const(3)  # tasks that died in the device's life
+_DROPPED = const(4)  # envelopes dropped for lack of flash in this boot
+_DAMAGED = const(5)  # files set aside in this boot
+_CONNECTS = const(6)  # connections in this boot
+_SEAL_US = const(7)  # mean time of a seal
+_ECG_PPM = const(8)  # measured sample rate against nominal
+_PPG_PPM = const(9)
+
+
+class Monitor:
+    """One device at work."""
+
+    def __init__(self, board):
+        self.board = board
+        self.heap_peak = 0
+        boot = stored_number(board, "boot.count") + 1
+        store_number(board, "boot.count", boot)
+        signer = load_or_create(board)
+        log(INFO, "app", "device %s, boot %d, after %s" % (signer.device_id, boot, board.reset_cause()))
+        floor = max(1, stored_number(board, "seq.floor"))
+        self.sealer = Sealer(signer)
+        self.queue = Queue(board.fs + "/queue", os, self.sealer.seal, floor=floor)
+        self.supervisor = Supervisor(board)
+        pipeline = Pipeline()
+        self.health = Health(pipeline.push)
+        self.uplink = Uplink(board.clock, self.queue, signer.device_id)
+        self.publisher = Publisher(board, pipeline, self.queue, boot, floor, self.status, self.uplink.wake)
+        self.client = self._client(signer.device_id)
+
+    def _client(self, device_id: str):
+        """Return the link's client, None on a device that was not provisioned: it measures and keeps."""
+        try:
+            settings = link_settings(self.board)
+        except ConfigError as e:
+            log(ERROR, "config", str(e))
+            return None
+        from vigil.link.backoff import Backoff
+        from vigil.link.mqtt_client import MqttClient
+        from vigil.link.session import Session
+
+        uplink = self.uplink
+        session = Session(Backoff(self.board.random))
+        topics = (uplink.ack_topic,)
+        client = MqttClient(self.board, settings, device_id, topics, session, uplink.on_message, uplink.wake)
+        uplink.client = client
+        return client
+
+    def status(self) -> dict:
+        """Return the device's state for a batch; collects garbage, so that the heap's figures mean something."""
+        gc.collect()
+        self.heap_peak = max(self.heap_peak, gc.mem_alloc())
+        return {
+            _HEAP_FREE: gc.mem_free(),
+            _RESTARTS: self.supervisor.restarts,
+            _CRASHES: self.supervisor.crashes,
+            _DROPPED: self.queue.dropped,
+            _DAMAGED: self.queue.damaged,
+            _CONNECTS: self.client.session.connects if self.client else 0,
+            _SEAL_US: self.sealer.mean_us,
+            _ECG_PPM: self.health.rate_error_ppm(ECG, 4000),
+            _PPG_PPM: self.health.rate_error_ppm(PPG, 10000),
+        }
+
+    async def run(self) -> None:
+        """Work until board.until_ms where it is set, else for ever."""
+        from vigil.app.acquire import Acquisition
+
+        keep = self.supervisor.keep
+        acquisition = Acquisition(self.board, self.health.push)
+        measuring = [
+            asyncio.create_task(keep("acquire", acquisition.run)),
+            asyncio.create_task(keep("publish", self.publisher.run)),
+            asyncio.create_task(self.supervisor.watch(self.health, self.publisher)),
+        ]
+        sending = []
+        if self.client:
+            sending = [
+                asyncio.create_task(keep("link", self.client.run)),
+                asyncio.create_task(keep("uplink", self.uplink.run)),
+            ]
+        until_ms = getattr(self.board, "until_ms", None)
+        if until_ms is None:
+            await asyncio.gather(*measuring)
+        await asyncio.sleep_ms(max(0, until_ms - self.board.clock.ms()))
+        await _end(measuring)
+        self.publisher.seal()
+        await self._drain()
+        if self.client:
+            self.client.stop()
+            try:
+                await asyncio.wait_for_ms(_ended(sending[0]), _LEAVE_MS)
+            except asyncio.TimeoutError:
+                pass
+        await _end(sending)
+        self._report()
+
+    async def _drain(self) -> None:
+        limit_ms = self.board.clock.ms() + _DRAIN_MS
+        while self.client and len(self.queue) and self.board.clock.ms() < limit_ms:
+            self.board.feed_watchdog()
+            await asyncio.sleep_ms(100)
+
+    def _report(self) -> None:
+        """Print the last line of a bounded run."""
+        status = self.status()
+        report = {
+            "sealed": self.publisher.sealed,
+            "pending": len(self.queue),
+            "dropped": self.queue.dropped,
+            "damaged": self.queue.damaged,
+            "lost_readings": self.publisher.lost_readings,
+            "restarts": self.supervisor.restarts,
+            "resent": self.uplink.resent,
+            "connects": status[_CONNECTS],
+            "heap_free": status[_HEAP_FREE],
+            "heap_used": gc.mem_alloc(),
+            "heap_peak": self.heap_peak,
+            "seal_us": self.sealer.mean_us,
+        }
+        print("VIGIL-END", json.dumps(report))
+
+
+async def _ended(task) -> None:
+    while not task.done():
+        await asyncio.sleep_ms(20)
+
+
+async def _end(tasks) -> None:
+    for task in tasks:
+        task.cancel()
+        try:
+            await task
+        except (asyncio.CancelledError, Exception):  # it was told to end; how is no longer of interest
+            pass
 
 
 def run(board) -> None:
     """Run the monitor on `board` until it is switched off (or until board.until_ms, where it is set)."""
-    asyncio.run(_main(board))
-
-
-async def _main(board):
-    from vigil.app.acquire import Acquisition
-    from vigil.app.pipeline import Pipeline
-
-    signer = load_or_create(board)
-    log(INFO, "app", "device " + signer.device_id + " on " + board.name)
-    pipeline = Pipeline()
-    await Acquisition(board, pipeline.push).run()
+    gc.collect()
+    asyncio.run(Monitor(board).run())

@@ -77,10 +77,10 @@ class MqttClient:
         try:
             await self._send(mqtt.publish(topic, payload))
         except (OSError, LinkError, asyncio.TimeoutError) as e:
-            if self._mqtt is mqtt:  # still the connection that failed: the reader ends it
+            if self._mqtt is mqtt and self._reader:  # still the connection that failed: the reader ends it
                 self._write_error = e
                 self._reader.cancel()
-            raise LinkError(_reason(e)) from e
+            raise LinkError(_reason(e))
 
     def stop(self) -> None:
         """Take leave of the broker; `run` then returns."""
@@ -211,19 +211,19 @@ class MqttClient:
             self._reader.cancel()
             if self._write_error is None:
                 raise
-            raise LinkError("cannot send: " + _reason(self._write_error)) from None
+            raise LinkError("cannot send: " + _reason(self._write_error))
 
     async def _read(self) -> None:
         asked = False
         while True:
-            for event in self._events:
-                await self._handle(event)
+            while self._events:
+                await self._handle(self._events.pop(0))
             try:
                 await asyncio.wait_for_ms(self._receive(), _QUIET_MS)
                 asked = False
             except asyncio.TimeoutError:
                 if asked or self._mqtt.in_flight:
-                    raise LinkError("the broker is silent") from None
+                    raise LinkError("the broker is silent")
                 asked = True
                 await self._send(self._mqtt.ping())
 

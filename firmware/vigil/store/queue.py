@@ -60,8 +60,8 @@ class Queue:
     @property
     def oldest_seq(self) -> int:
         """Lowest sequence that waits once the next payload is appended."""
-        kept = len(self._waiting) - self._capacity + 1  # index of the oldest after making room
-        return self._waiting[max(0, kept)] if kept < len(self._waiting) else self.next_seq
+        kept = max(0, len(self._waiting) - self._capacity + 1)  # index of the oldest after making room
+        return self._waiting[kept] if kept < len(self._waiting) else self.next_seq
 
     def append(self, payload: bytes) -> bytes:
         """Seal `payload`, which contains next_seq, prev_digest and oldest_seq, keep the envelope and return it.
@@ -146,7 +146,7 @@ class Queue:
                 return
             except OSError as e:
                 if not self._waiting:
-                    raise StoreError("queue: cannot write, errno %d" % e.errno) from e
+                    raise StoreError("queue: cannot write, errno %d" % e.errno)
                 self._drop()
 
     def _drop(self) -> None:

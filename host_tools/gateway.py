@@ -117,9 +117,15 @@ class Gateway:
         """One transaction for all. A message that no database could take must not hold up the others."""
         try:
             return self._transact(messages, _decide)
-        except (DataError, IntegrityError, OverflowError, ValueError):
-            if len(messages) == 1:
-                return self._transact(messages, _refuse_unstorable)
+        except (DataError, IntegrityError) as e:
+            failure: Exception = e
+        except DBAPIError:
+            raise
+        except Exception as e:  # a bug of ours is no reason to hear nothing more from anybody
+            failure = e
+        if len(messages) == 1:
+            self._log("unstorable", device=messages[0].device, error=type(failure).__name__)
+            return self._transact(messages, _refuse_unstorable)
         total = Result()
         for message in messages:
             part = self._commit([message])
@@ -164,6 +170,7 @@ def _decide(transaction: Transaction, message: Message, result: Result) -> None:
 
 
 def _refuse_unstorable(transaction: Transaction, message: Message, result: Result) -> None:
+    """The device keeps what is refused here: it is not lost, and comes again when we are mended."""
     transaction.reject(message.device, "unstorable", message.payload)
     result.rejected.append((message.device, "unstorable"))
 
@@ -217,20 +224,23 @@ def _escaped(value: str) -> str:
 
 def serve(config: Config, *, as_json: bool = False) -> None:
     """Run a gateway in this process until SIGTERM or SIGINT."""
-    os.umask(0o077)  # a database of vital signs is its owner's business
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     log = EventLog(as_json=as_json)
-    with Store(config.store) as store:
-        source = MqttSource(
-            config.broker,
-            ca=Path(config.ca) if config.ca else None,
-            certificate=Path(config.certificate) if config.certificate else None,
-            key=Path(config.key) if config.key else None,
-            client_id=config.client_id,
-            on_event=log,
-        )
-        log("started", broker=config.broker)
-        Gateway(store, source, log).run(stop)
-        log("stopped")
+    stop = threading.Event()
+    before = os.umask(0o077)  # a database of vital signs is its owner's business
+    try:
+        with Store(config.store) as store:
+            source = MqttSource(
+                config.broker,
+                ca=Path(config.ca) if config.ca else None,
+                certificate=Path(config.certificate) if config.certificate else None,
+                key=Path(config.key) if config.key else None,
+                client_id=config.client_id,
+                on_event=log,
+            )
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+            log("started", broker=config.broker)
+            Gateway(store, source, log).run(stop)
+            log("stopped")
+    finally:
+        os.umask(before)

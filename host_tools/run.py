@@ -33,6 +33,7 @@ from signal_models.recording import Recording
 
 ENGINES = ("viper", "bytecode")
 MAX_SPEED = 1000
+_LONGEST_SYNTHETIC_S = 86400
 _LOOK_S = 0.5  # how often the database is read for the view
 _SILENCE_S = 120  # no committed reading for so long: something is wrong that does not mend itself
 _SETTLE_S = 5  # after the wearer's end: what is on its way still counts
@@ -101,10 +102,7 @@ class Session:
         port: int = 0,
         faults: Any = None,
     ):
-        if not 0 < speed <= MAX_SPEED:
-            raise UserError(f"{speed:g} is not a speed", f"more than 0, at most {MAX_SPEED}; 1 is real time")
-        if engine not in ENGINES:
-            raise UserError(f"`{engine}` is not an engine", f"choose from {', '.join(ENGINES)}")
+        check_wishes(speed, engine)
         longest_s = recording.duration_s
         if duration_s is not None and not 0 < duration_s <= longest_s + 0.001:
             raise UserError(
@@ -223,6 +221,14 @@ class Session:
         return f"last words: {children.tail(self.wearer.log_path)} (logs are in {self.state})"
 
 
+def check_wishes(speed: float, engine: str) -> None:
+    """Raise UserError for a speed or an engine that cannot be."""
+    if not 0 < speed <= MAX_SPEED:
+        raise UserError(f"{speed:g} is not a speed", f"more than 0, at most {MAX_SPEED}; 1 is real time")
+    if engine not in ENGINES:
+        raise UserError(f"`{engine}` is not an engine", f"choose from {', '.join(ENGINES)}")
+
+
 @contextmanager
 def state_folder(named: Path | None) -> Iterator[Path]:
     """The folder named, or a temporary one that is gone afterwards."""
@@ -239,10 +245,10 @@ def recording_for(path: Path | None, duration_s: float | None, seed: int) -> Rec
         from signal_models.datasets import load
 
         return load(path)
+    if duration_s is not None and not 0 < duration_s <= _LONGEST_SYNTHETIC_S:
+        raise UserError(f"{duration_s:g} s is not a possible duration", "more than 0, at most 86400 (a day)")
     from signal_models.synth.wearer import wearer
 
-    if duration_s is not None and not 0 < duration_s <= 86400:
-        raise UserError(f"{duration_s:g} s is not a possible duration", "more than 0, at most 86400 (a day)")
     return wearer(duration_s or 60.0, seed=seed)
 
 
@@ -260,6 +266,7 @@ def run(
     """The command. Prints the summary line to stdout, last; returns the exit status (1: lost or rejected)."""
     previous = {number: signal.signal(number, _interrupt_once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        check_wishes(speed, engine)  # before a long recording is read
         heart = recording_for(recording, duration_s, seed)
         table = not as_json and sys.stdout.isatty()
         with (

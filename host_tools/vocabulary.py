@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from vigil.core import records
 
 KIND_NAMES = {
@@ -36,8 +38,8 @@ def absent_name(reason: int) -> str:
 
 
 def value(mantissa: int | None, exp10: int | None) -> float | None:
-    """mantissa * 10**exp10, None where there is no mantissa."""
-    return None if mantissa is None else float(mantissa * 10.0 ** (exp10 or 0))
+    """mantissa * 10**exp10 as the nearest float (72.1, not 72.10000000000001); None where there is no mantissa."""
+    return None if mantissa is None else float(Decimal(mantissa).scaleb(exp10 or 0))
 
 
 def shown_value(kind: int, mantissa: int | None, exp10: int | None, unit: int | None) -> str:

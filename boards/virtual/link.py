@@ -58,7 +58,7 @@ class Link:
             raise ValueError("no " + name)
         return self.names.index(name)
 
-    def call(self, op, part=0, address=0, register=0, length=0, payload=None, into=None, t_us=-1):
+    def call(self, op, part=0, address=0, register=0, length=0, payload=None, into=None):
         """Send a request; what comes back fills `into`. Returns the status; raises OSError when it is negative."""
         request = self._request
         request.op = op
@@ -66,16 +66,19 @@ class Link:
         request.address = address
         request.register = register
         request.length = length
-        request.t_us = self._clock.now_us if t_us < 0 else t_us
+        request.t_us = self._clock.now_us
         self._socket.write(self._out)
         if payload is not None:
             self._socket.write(payload)
-        self._socket.readinto(self._in)
+        if self._socket.readinto(self._in) != 16:
+            raise SystemExit("the emulators are gone")  # the host's process ended: so does this device
         reply = self._reply
         if into is not None and reply.length:
             self._socket.readinto(into, reply.length)
-        self._clock.edge_us = reply.edge_us
-        self._clock.edge_line = reply.line
+        clock = self._clock
+        if clock.edge_us > request.t_us:  # else: it has fallen and waits to be served, whatever comes after
+            clock.edge_us = reply.edge_us
+            clock.edge_line = reply.line
         status = reply.status
         if status < 0:
             raise OSError(-status)

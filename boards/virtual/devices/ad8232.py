@@ -1,0 +1,92 @@
+"""AD8232 heart rate front end on the common breakout, behind an ADC of the ESP32. Datasheet: AD8232 Rev. D.
+
+The breakout is the datasheet's cardiac monitor: instrumentation amplifier x100, two-pole high-pass at 0.5 Hz,
+two-pole low-pass at 40 Hz with gain 11, so 1100 in all about half the supply (1.65 V at 3.3 V); rail-to-rail output;
+DC leads-off comparators on LOD+ and LOD-, high while that electrode is off. The converter is 12 bits over 3.1 V.
+
+Model limits
+- The electrode's half-cell potential and the common mode are not modelled: the high-pass takes them out.
+- An electrode that is off drives the output to the upper rail; when it returns, fast restore brings the output back
+  exponentially with 60 ms. Muscle and mains noise come with the recording or not at all.
+- Two-electrode (AC) leads-off detection, shutdown and the right-leg drive's clipping are not modelled.
+- The converter's noise is white, 1 mV rms, a function of time alone; its curve is straight (the chip's calibration
+  is believed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import signal
+
+GAIN = 1100
+REFERENCE_UV = 1_650_000
+RAIL_UV = 3_250_000
+FULL_UV = 3_100_000
+BITS = 12
+
+_FINE_HZ = 1000.0
+_RESTORE_S = 0.06
+_NOISE_UV = 1000.0
+_NOISE = np.random.default_rng(8232).standard_normal(65_521)
+
+
+class Ad8232:
+    """ecg: mV at the electrodes, at fs Hz from time 0. off_s: [(from, to)] in which the electrodes are off."""
+
+    def __init__(self, ecg: np.ndarray, fs: float, *, off_s: Sequence[tuple[float, float]] = ()):
+        self._out_uv, self._fs = _amplify(ecg, fs)
+        self._off_s = [*off_s, (len(self._out_uv) / self._fs, float("inf"))]
+
+    def read_uv(self, t_us: int, period_us: int, n: int) -> bytes:
+        """n conversions from t_us on, each period_us: microvolts, int32."""
+        t_s = (t_us + np.arange(n) * float(period_us)) * 1e-6
+        return self.convert_uv(t_s).astype("<i4").tobytes()
+
+    def convert_uv(self, t_s: np.ndarray) -> np.ndarray:
+        """What the converter reads at times t_s, microvolts."""
+        uv = self._at(t_s)
+        for start_s, end_s in self._off_s:
+            tail = np.exp(-np.maximum(t_s - end_s, 0) / _RESTORE_S) * (t_s >= start_s)
+            uv = uv + tail * (RAIL_UV - uv)
+        uv = np.clip(uv, 0, RAIL_UV) + _NOISE_UV * _NOISE[np.round(t_s * 1e6).astype(np.int64) % len(_NOISE)]
+        step = FULL_UV / (1 << BITS)
+        return np.clip(np.floor(uv / step), 0, (1 << BITS) - 1) * step
+
+    def _at(self, t_s: np.ndarray) -> np.ndarray:
+        """The amplifier's output, interpolated (np.interp would build the whole time axis each time)."""
+        x = np.clip(t_s * self._fs, 0, len(self._out_uv) - 1.001)
+        i = x.astype(np.int64)
+        return self._out_uv[i] + (x - i) * (self._out_uv[i + 1] - self._out_uv[i])
+
+    def off(self, t_us: int) -> bool:
+        """Tell whether an electrode is off."""
+        return any(start_s <= t_us * 1e-6 < end_s for start_s, end_s in self._off_s)
+
+
+class LeadOffPin:
+    """LOD+ or LOD-: 1 while the electrode is off."""
+
+    def __init__(self, part: Ad8232):
+        self._part = part
+
+    def level(self, t_us: int) -> int:
+        """Level of the pin."""
+        return int(self._part.off(t_us))
+
+
+def _amplify(ecg: np.ndarray, fs: float) -> tuple[np.ndarray, float]:
+    """Output of the amplifier in microvolts, finely sampled, and its rate."""
+    ecg = np.asarray(ecg, dtype=float)
+    known = np.isfinite(ecg)
+    if not known.all():
+        at = np.arange(len(ecg))
+        ecg = np.interp(at, at[known], ecg[known]) if known.any() else np.zeros(len(ecg))
+    up = max(1, round(_FINE_HZ / fs))
+    fine = signal.resample_poly(ecg - ecg[0], up, 1, padtype="line") if up > 1 else ecg - ecg[0]
+    fs *= up
+    high = signal.butter(2, 0.5, "highpass", fs=fs, output="sos")
+    low = signal.butter(2, 40.0, "lowpass", fs=fs, output="sos")
+    filtered = np.asarray(signal.sosfilt(low, signal.sosfilt(high, fine)))
+    return REFERENCE_UV + 1000.0 * GAIN * filtered, fs

@@ -1,0 +1,23 @@
+"""Acquisition: every fitted sensor's samples, pushed as blocks."""
+
+import asyncio
+
+from vigil.app.ecg_source import EcgSource
+from vigil.app.ppg_source import PpgSource
+
+
+class Acquisition:
+    """push(block) takes each core SampleBlock, during the call only.
+
+    A missing part is remembered as absent (its blocks say ABSENT), asked again every few seconds, and never stops
+    the others. `ecg` and `ppg` have `present` and `lost` (samples) for the device's status.
+    """
+
+    def __init__(self, board, push):
+        self._until_ms = getattr(board, "until_ms", None)
+        self.ecg = EcgSource(board, push)
+        self.ppg = PpgSource(board, push)
+
+    async def run(self):
+        """Acquire until board.until_ms, or for ever."""
+        await asyncio.gather(self.ecg.run(self._until_ms), self.ppg.run(self._until_ms))

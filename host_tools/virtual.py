@@ -1,0 +1,251 @@
+"""A virtual wearer: the shipped firmware on the real MicroPython, on the virtual board, wearing a scenario.
+
+The interpreter is a child process of its own; the emulators live in a thread of this one. When either side ends,
+the other follows: nothing is left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from boards.virtual.scenario import Scenario
+from boards.virtual.server import Server
+from host_tools import children, interpreter
+from host_tools.errors import UserError
+from host_tools.paths import BOARDS, cache_dir
+
+_BOARD_FILES = ("board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
+_END = "VIGIL-END "
+_PROVE_S = 60
+
+
+def board_tree() -> Path:
+    """Folder with the MicroPython side of the virtual board, compiled: its source would not fit a small heap well."""
+    sources = [BOARDS / "virtual" / name for name in _BOARD_FILES]
+    digest = hashlib.sha256(interpreter.mpy_cross().encode())
+    for file in sources:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    out = cache_dir() / "mpy-board" / digest.hexdigest()[:24]
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            source, tree = Path(scratch) / "source", Path(scratch) / "tree"
+            source.mkdir()
+            for file in sources:
+                shutil.copy(file, source)
+            interpreter.compile_tree(tree, march=None, source=source)
+            try:
+                tree.rename(out)
+            except OSError:  # somebody else made the same tree meanwhile
+                if not out.exists():
+                    raise
+    return out
+
+
+def launch(
+    *what: str,
+    state: Path,
+    server: Server,
+    output,
+    speed: float = 1.0,
+    engine: str = "viper",
+    heap: str = interpreter.HEAP,
+    until_ms: int | None = None,
+    extra: dict[str, str] | None = None,
+) -> subprocess.Popen:
+    """Start the interpreter on `what` (a script, or "-m", module) with the virtual board around it."""
+    state.mkdir(parents=True, exist_ok=True)
+    environment = interpreter.environment(*interpreter.import_path(engine), board_tree())
+    environment |= {"VIGIL_STATE": str(state.resolve()), "VIGIL_LINK": server.address, "VIGIL_SPEED": str(speed)}
+    environment |= {"VIGIL_UNTIL_MS": "" if until_ms is None else str(until_ms)} | (extra or {})
+    return subprocess.Popen(
+        interpreter.command(*what, heap=heap),
+        env=environment,
+        cwd=state,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C is ours to handle
+    )
+
+
+class VirtualWearer:
+    """One device and its wearer. `state` is the device's flash: it survives stop() and start().
+
+    speed: virtual over real time at most (0: no limit). engine: viper or bytecode. duration_s: virtual seconds until
+    the firmware seals what it has, drains its queue and ends by itself; None: it runs until stop().
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        scenario: Scenario,
+        *,
+        speed: float = 1.0,
+        engine: str = "viper",
+        heap: str = interpreter.HEAP,
+        duration_s: float | None = None,
+    ):
+        self.state = Path(state)
+        self.scenario = scenario
+        self.speed = speed
+        self.engine = engine
+        self.heap = heap
+        self.duration_s = duration_s
+        self.log_path = self.state / "device.log"
+        self.status: int | None = None  # exit status of the interpreter, once it has ended by itself
+        self._running: dict = {}
+        weakref.finalize(self, _end, self._running)
+
+    def __enter__(self) -> VirtualWearer:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the interpreter while it runs."""
+        process = self._running.get("process")
+        return process.pid if process is not None and process.poll() is None else None
+
+    def provision(
+        self,
+        *,
+        host: str,
+        port: int,
+        server_name: str,
+        ca_der: bytes,
+        issue: Callable[[bytes, str], tuple[bytes, bytes]],
+    ) -> str:
+        """Make the device's key on the device, check that it holds it, and install what lets it connect.
+
+        issue(public_key, device_id) -> (certificate, private key), DER. Returns the device id. Raises UserError when
+        the firmware gives no proof or a wrong one.
+        """
+        from vigil.app.identity import proof_message
+        from vigil.crypto.signer import device_id
+
+        nonce = secrets.token_bytes(32)
+        with Server({}) as server:
+            process = launch(
+                "-m",
+                "prove",
+                state=self.state,
+                server=server,
+                output=subprocess.PIPE,
+                engine=self.engine,
+                heap=self.heap,
+                extra={"VIGIL_NONCE": nonce.hex()},
+            )
+            try:
+                output = process.communicate(timeout=_PROVE_S)[0].decode(errors="replace")
+            except subprocess.TimeoutExpired:
+                raise UserError("the virtual device does not answer to provisioning") from None
+            finally:
+                children.stop(process)
+        words = next((line.split() for line in output.splitlines() if line.startswith("VIGIL-PROOF ")), None)
+        if words is None or len(words) != 3:
+            raise UserError("the virtual device gives no proof of its key", output.strip()[-300:])
+        key, signature = bytes.fromhex(words[1]), bytes.fromhex(words[2])
+        try:
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, proof_message(nonce))
+        except (InvalidSignature, ValueError):
+            raise UserError("the virtual device's proof of possession is wrong") from None
+        name = device_id(key)
+        certificate, private_key = issue(key, name)
+        settings = {"link.host": host, "link.port": str(port), "link.server_name": server_name}
+        for entry, value in settings.items():
+            _replace(self.state / "nvs" / entry, value.encode())
+        files = {"ca.der": ca_der, "client.der": certificate, "client.key": private_key}
+        for file, content in files.items():
+            _replace(self.state / "fs" / "tls" / file, content)
+        return name
+
+    def start(self) -> None:
+        """Switch the device on. The scenario begins at its time 0. Raises UserError when there is no interpreter."""
+        self.stop()
+        self.status = None
+        scenario = self.scenario
+        server = self._running["server"] = Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms())
+        until_ms = None if self.duration_s is None else round(1000 * self.duration_s)
+        self.state.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.log_path.open("ab") as log:
+                self._running["process"] = launch(
+                    "-m",
+                    "run",
+                    state=self.state,
+                    server=server,
+                    output=log,
+                    speed=self.speed,
+                    engine=self.engine,
+                    heap=self.heap,
+                    until_ms=until_ms,
+                )
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Switch the device off, as a cut of power does. Idempotent."""
+        _end(self._running)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the device has ended by itself. False when it still runs after timeout_s (None: no limit).
+
+        Raises RuntimeError when an emulator failed. `status` is the exit status afterwards.
+        """
+        process, server = self._running.get("process"), self._running.get("server")
+        if process is None or server is None:
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.status = process.wait(timeout_s)
+        if server.error is not None:
+            self.stop()
+            raise RuntimeError("an emulator failed") from server.error
+        if self.status is None:
+            return False
+        self.stop()
+        return True
+
+    @property
+    def end_report(self) -> dict | None:
+        """What the firmware said last (sealed, pending, heap), None when it has not ended properly."""
+        try:
+            lines = self.log_path.read_text(errors="replace").splitlines()
+        except OSError:
+            return None
+        found = next((line for line in reversed(lines) if line.startswith(_END)), None)
+        try:
+            return json.loads(found[len(_END) :]) if found else None
+        except ValueError:
+            return None
+
+
+def _end(running: dict) -> None:
+    process, server = running.pop("process", None), running.pop("server", None)
+    children.stop(process)
+    if server is not None:
+        server.close()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".tmp")
+    scratch.touch(mode=0o600)
+    scratch.write_bytes(content)
+    scratch.replace(path)

@@ -1,0 +1,102 @@
+"""MicroPython side of the acquisition tests: the shipped sources on the virtual board, what they push printed.
+
+Environment: TEST_PRINT "blocks" (one line a block with a digest of its samples) or "samples" (all values), TEST_LOCK
+"1" to lock the heap around each hand-over. Ends with one JSON line of figures.
+"""
+
+# ruff: noqa: E402 - what importing costs is measured
+import gc
+import json
+import os
+import time
+from binascii import crc32
+
+import micropython
+
+try:
+    import vigil_pointers
+
+    vigil_pointers.install()
+except ImportError:
+    pass
+
+gc.collect()
+free0 = gc.mem_free()
+import asyncio
+
+import board
+
+from vigil.app.acquire import Acquisition
+
+the_board = board.make()
+gc.collect()
+free1 = gc.mem_free()
+count = {1: 0, 2: 0}
+absent = {1: 0, 2: 0}
+last = {}
+kind = os.getenv("TEST_PRINT")
+
+
+def push(block):
+    s = block.source
+    if block.n == 0:
+        absent[s] += 1
+    count[s] += block.n
+    last[s] = block.period_us
+    if kind == "blocks":
+        width = len(block.columns)
+        crc = crc32(memoryview(block.data)[: block.n * width])
+        print("B", s, block.seq, block.t0_ms, block.period_us, block.n, block.flags, crc)
+    elif kind == "samples":
+        width = len(block.columns)
+        print(
+            "S", s, block.seq, block.t0_ms, block.period_us, block.n, block.flags, list(block.data)[: block.n * width]
+        )
+
+
+def locked_push(block):
+    count[block.source] += block.n
+
+
+lock = os.getenv("TEST_LOCK")
+acquisition = Acquisition(the_board, locked_push if lock else push)
+if lock:
+
+    def guard(source):
+        drain = source.drain
+
+        def locked():
+            if the_board.clock.ms() < 3000:  # a start may allocate
+                drain()
+                return
+            micropython.heap_lock()
+            try:
+                drain()
+            finally:
+                micropython.heap_unlock()
+
+        source.drain = locked
+
+    guard(acquisition.ecg)
+    guard(acquisition.ppg)
+    convert = acquisition.ecg._convert
+
+    def locked_convert(t_us):
+        micropython.heap_lock()
+        try:
+            convert(t_us)
+        finally:
+            micropython.heap_unlock()
+
+    acquisition.ecg._convert = locked_convert
+
+start_ms = time.ticks_ms()
+asyncio.run(acquisition.run())
+real_ms = time.ticks_ms() - start_ms
+gc.collect()
+figures = {"count": count, "absent": absent, "period": last, "real_ms": real_ms, "ms": the_board.clock.ms()}
+figures["lost"] = [acquisition.ecg.lost, acquisition.ppg.lost]
+figures["faults"] = acquisition.ppg.faults
+figures["board_heap"] = free0 - free1
+figures["used"] = free1 - gc.mem_free()
+print("END", json.dumps(figures))

@@ -132,6 +132,12 @@ class Session:
 
         interpreter.import_path(self.engine)  # what is missing is said before anything is started
         nats_server()
+        faults = {} if self._faults is None else {"faults": self._faults}
+        scenario = Scenario(self.recording, **faults)
+        try:
+            scenario.wiring()
+        except ValueError as e:
+            raise UserError(f"the virtual wearer cannot play `{self.recording.name}`", str(e)) from e
         private_folder(self.state)
         self.started = time.monotonic()
         self.authority = Authority(self.state / "pki")
@@ -147,14 +153,14 @@ class Session:
         self.gateway = GatewayProcess(self.state)
         stack.callback(self.gateway.stop)
         self.gateway.start()
-        faults = {} if self._faults is None else {"faults": self._faults}
         self.wearer = VirtualWearer(
             self.state / "wearer",
-            Scenario(self.recording, **faults),
+            scenario,
             speed=self.speed,
             engine=self.engine,
             duration_s=self.duration_s,
         )
+        self.wearer.log_path.unlink(missing_ok=True)  # what an earlier run said last is not this one's report
         stack.callback(self.wearer.stop)
         self.device = self.wearer.provision(
             host=self.broker.host,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,8 +116,8 @@ def test_missing_micropython(folder, capsys, monkeypatch):
 
 
 def test_missing_broker(folder, capsys, monkeypatch):
-    monkeypatch.setattr("host_tools.broker.sys.executable", "/no/such/python")
-    monkeypatch.setattr("host_tools.broker.shutil.which", lambda _: None)
+    monkeypatch.setattr("host_tools.broker.sys", SimpleNamespace(executable="/no/such/python"))
+    monkeypatch.setattr("host_tools.broker.shutil", SimpleNamespace(which=lambda _: None))
     assert "cannot find `nats-server`" in wrong(["run", "--recording", str(folder / "heart.npz")], capsys)
 
 

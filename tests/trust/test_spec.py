@@ -1,0 +1,63 @@
+"""firmware/SPEC.md says the same numbers as the code."""
+
+import re
+
+from host_tools import batch as reader
+from host_tools import verify
+from host_tools.paths import FIRMWARE
+from vigil.core import records
+from vigil.crypto.signer import PROOF_PREFIX
+
+SPEC = (FIRMWARE / "SPEC.md").read_text()
+
+
+def source_constant(file: str, name: str) -> int:
+    """A constant of the firmware: those with an underscore do not exist at run time."""
+    found = re.search(rf"^{name} = const\((.+?)\)", (FIRMWARE / "vigil" / file).read_text(), re.M)
+    assert found, name
+    return int(found[1], 0)
+
+
+def test_limits():
+    table = SPEC.split("| limit | value |")[1].split("\n\n")[0]
+    limits = {name: int(value) for name, value in re.findall(r"^\| ([^|]+) \| (\d+) \|$", table, re.M)}
+    assert limits == {
+        "envelope, bytes": verify.MAX_ENVELOPE_BYTES,
+        "nesting of arrays and maps": reader.MAX_DEPTH,
+        "readings in a batch": reader.MAX_READINGS,
+        "absolute mantissa": reader.MAX_MANTISSA,
+        "absolute exponent": reader.MAX_EXPONENT,
+        "reason": reader.MAX_REASON,
+        "status key": reader.MAX_STATUS_KEY,
+        "absolute status value": reader.MAX_STATUS,
+        "time, ms": reader.MAX_TIME_MS,
+        "end of a reading before or after t0, ms": reader.MAX_FROM_T0_MS,
+        "span of a reading, ms": reader.MAX_SPAN_MS,
+        "utc offset from, ms": reader.MIN_UTC_MS,
+        "utc offset to, ms": reader.MAX_UTC_MS,
+        "utc uncertainty, ms": reader.MAX_UNCERTAINTY_MS,
+        "items in an acknowledgement": source_constant("wire/ack.py", "_MAX_ITEMS"),
+    }
+
+
+def test_firmware_and_host_agree():
+    assert source_constant("wire/batch.py", "VERSION") == reader.VERSION == 1
+    assert source_constant("wire/cbor.py", "_MAX_DEPTH") == reader.MAX_DEPTH
+    assert "## 3. Batch, version 1" in SPEC
+
+
+def test_reasons():
+    sentence = SPEC.split("Reasons: ")[1].split(". Others")[0]
+    named = dict(re.findall(r"(\d+) ([a-z ]+)", sentence.replace("\n", " ")))
+    assert named == {str(i): name for i, name in enumerate(records.ABSENT_NAMES) if i}
+
+
+def test_proof_prefix():
+    assert f"| `{PROOF_PREFIX[:-1].decode()}`, one zero byte, the host's nonce" in SPEC
+    assert PROOF_PREFIX[-1] == 0
+
+
+def test_batch_keys():
+    cddl = SPEC.split("batch = {")[1].split("\n}")[0]
+    assert {int(key) for key in re.findall(r"^  \??\s*(\d+):", cddl, re.M)} == reader._KEYS
+    assert {int(key) for key in re.findall(r"^  (\d+):", cddl, re.M)} == reader._REQUIRED

@@ -9,7 +9,6 @@ from vigil.core.log import WARN, log
 from vigil.wire import ack
 
 _WINDOW = const(4)  # envelopes on their way; also the in-flight window of the MQTT session
-_RESEND_MS = const(15_000)  # without an acknowledgement; doubles while none comes at all
 _RESEND_MAX_MS = const(120_000)
 _IDLE_MS = const(10_000)
 _PAUSE_MS = const(200)
@@ -19,10 +18,11 @@ class Uplink:
     """Moves envelopes from `queue` to the broker and frees them when they are acknowledged.
 
     client (link.mqtt_client.MqttClient or the like: free, publish) is set after construction, because it is made
-    with on_message and wake. resent: envelopes sent again in this boot.
+    with on_message and wake. resend_ms: how long an acknowledgement may take; doubles while none comes at all.
+    resent: envelopes sent again in this boot.
     """
 
-    def __init__(self, clock, queue, device_id: str):
+    def __init__(self, clock, queue, device_id: str, resend_ms: int = 15_000):
         self.client = None
         self.resent = 0
         self.topic = b"v1/" + device_id.encode() + b"/r"
@@ -31,7 +31,7 @@ class Uplink:
         self._queue = queue
         self._event = asyncio.Event()
         self._due_ms = {}  # sequence on its way: when to send it again
-        self._interval_ms = _RESEND_MS
+        self._resend_ms = self._interval_ms = resend_ms
         self._connection = 0
 
     def wake(self) -> None:
@@ -49,7 +49,7 @@ class Uplink:
             return
         for seq, digest in items:
             if self._queue.acknowledge(seq, digest):
-                self._interval_ms = _RESEND_MS
+                self._interval_ms = self._resend_ms
             if seq in self._due_ms:
                 del self._due_ms[seq]
         self.wake()

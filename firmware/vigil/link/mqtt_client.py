@@ -21,6 +21,7 @@ _QUIET_MS = const(20_000)  # without a byte from the broker: ask; twice so long:
 _SEND_MS = const(10_000)
 _POLL_MS = const(200)
 _BUFFER_BYTES = const(512)
+_HUNG_UP = (32, errno.ECONNRESET, -0x7780)  # EPIPE, reset, MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE
 
 
 def _reason(error) -> str:
@@ -29,8 +30,6 @@ def _reason(error) -> str:
     if isinstance(error, asyncio.TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and args:
-        if len(args) > 1 and "ALERT" in str(args[1]):
-            return "the broker refused our certificate (%s)" % args[1]
         return str(args[1]) if len(args) > 1 else errno.errorcode.get(args[0], "error %s" % args[0])
     return str(error).strip().replace("\n", "; ") or type(error).__name__
 
@@ -140,6 +139,8 @@ class MqttClient:
             error = e
         if state != states.LEAVING:
             self.failure = states.STATE_NAMES[state] + ": " + _reason(error)
+            if state == states.SECURING and isinstance(error, OSError) and error.args[0] in _HUNG_UP:
+                self.failure += ", the broker ended the handshake: our certificate is expired or not from its authority"
             log(WARN, "link", self.failure)
         return event
 

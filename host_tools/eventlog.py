@@ -26,5 +26,7 @@ class EventLog:
 
 
 def _shown(value: object) -> str:
+    """As it is where that is one plain word; quoted and escaped otherwise: some of it comes from strangers."""
     text = str(value)
-    return json.dumps(text) if not text or any(c.isspace() or c in '="' for c in text) else text
+    plain = text.isprintable() and not any(c in ' ="' for c in text)
+    return text if text and plain else json.dumps(text)

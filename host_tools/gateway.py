@@ -55,12 +55,12 @@ class Source(Protocol):
 
 @dataclass
 class Result:
-    """What one commit did: (seq, digest) to acknowledge a device, and the named rejections (device, reason)."""
+    """What one commit did: (seq, digest) to acknowledge a device, and the named rejections (device, reason, detail)."""
 
     acknowledge: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     accepted: int = 0
     duplicates: int = 0
-    rejected: list[tuple[str, str]] = field(default_factory=list)
+    rejected: list[tuple[str, str, str]] = field(default_factory=list)
     gaps: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -147,8 +147,8 @@ class Gateway:
     def _report(self, result: Result) -> None:
         if result.accepted or result.duplicates:
             self._log("committed", envelopes=result.accepted, duplicates=result.duplicates)
-        for device, reason in result.rejected:
-            self._log("rejected", device=device, reason=reason)
+        for device, reason, detail in result.rejected:
+            self._log("rejected", device=device, reason=reason, detail=detail)
         for device, note in result.gaps:
             self._log("gap", device=device, note=note)
 
@@ -157,7 +157,7 @@ def _decide(transaction: Transaction, message: Message, result: Result) -> None:
     outcome = verify(message.payload, topic_device=message.device, device=transaction.device(message.device))
     if outcome.verdict == "rejected" or outcome.batch is None:
         transaction.reject(message.device, outcome.reason, message.payload)
-        result.rejected.append((message.device, outcome.reason))
+        result.rejected.append((message.device, outcome.reason, outcome.detail))
         return
     if outcome.verdict == "accepted":
         transaction.accept(message.device, message.payload, outcome)
@@ -172,7 +172,7 @@ def _decide(transaction: Transaction, message: Message, result: Result) -> None:
 def _refuse_unstorable(transaction: Transaction, message: Message, result: Result) -> None:
     """The device keeps what is refused here: it is not lost, and comes again when we are mended."""
     transaction.reject(message.device, "unstorable", message.payload)
-    result.rejected.append((message.device, "unstorable"))
+    result.rejected.append((message.device, "unstorable", ""))
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,20 @@ class Table:
 def quantise(taps: np.ndarray, shift: int, *, total: int | None = None) -> np.ndarray:
     """Round float taps to integers in units of 2**-shift.
 
-    total: what the integers must add up to (the gain at DC, e.g. 0 for a band-pass, 1 << shift for a low-pass);
-    the rounding error left over is put on the middle tap, which keeps a symmetric filter symmetric.
+    total: what the integers must add up to (the gain at DC, e.g. 0 for a band-pass, 1 << shift for a low-pass).
+    What rounding leaves over goes, in mirrored pairs, to the taps that were rounded furthest the other way, and an
+    odd one to the middle: a symmetric filter stays symmetric.
     """
-    q = np.rint(np.asarray(taps, float) * (1 << shift)).astype(np.int64)
+    exact = np.asarray(taps, float) * (1 << shift)
+    q = np.rint(exact).astype(np.int64)
     if total is not None:
-        q[len(q) // 2] += total - q.sum()
+        left = int(total - q.sum())
+        step = 1 if left > 0 else -1
+        half = len(q) // 2
+        for i in np.argsort(-step * (exact - q)[:half])[: abs(left) // 2]:
+            q[i] += step
+            q[-1 - i] += step
+        q[half] += total - q.sum()
     return q
 
 

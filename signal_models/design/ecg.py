@@ -25,7 +25,8 @@ def qrs_band() -> np.ndarray:
 def wide_low_pass() -> np.ndarray:
     """Low-pass to 34 Hz, 31 taps (delay 15 samples), with the stop band weighted at 50 and 60 Hz, unquantised."""
     bands = [0, 32, 48, 62, 62.5, 125]
-    return firls(WIDE_TAPS, bands, [1, 1, 0, 0, 0, 0], weight=[1, 8, 1], fs=FS_HZ)
+    taps = np.asarray(firls(WIDE_TAPS, bands, [1, 1, 0, 0, 0, 0], weight=[1, 8, 1], fs=FS_HZ))
+    return taps / taps.sum()
 
 
 def tables() -> list[Table]:

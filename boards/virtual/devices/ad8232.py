@@ -1,8 +1,9 @@
-"""AD8232 heart rate front end on the common breakout, behind an ADC of the ESP32. Datasheet: AD8232 Rev. D.
+"""AD8232 heart rate front end on the common breakout, behind an ADC of the ESP32. Datasheet: AD8232 Rev. A.
 
-The breakout is the datasheet's cardiac monitor: instrumentation amplifier x100, two-pole high-pass at 0.5 Hz,
-two-pole low-pass at 40 Hz with gain 11, so 1100 in all about half the supply (1.65 V at 3.3 V); rail-to-rail output;
-DC leads-off comparators on LOD+ and LOD-, high while that electrode is off. The converter is 12 bits over 3.1 V.
+The breakout is the datasheet's cardiac monitor (page 25, figure 66): instrumentation amplifier x100, two-pole
+high-pass at 0.5 Hz, two-pole low-pass at 40 Hz with gain 11, so 1100 in all about half the supply (1.65 V at 3.3 V);
+rail-to-rail output; DC leads-off comparators on LOD+ and LOD-, high while that electrode is off (page 18). The
+converter is 12 bits over 3.1 V.
 
 Model limits
 - The electrode's half-cell potential and the common mode are not modelled: the high-pass takes them out.

@@ -11,7 +11,8 @@ Model limits
 - After a change of LED current the light settles with a time constant of 5 ms (assumed: the datasheet is silent).
 - Ambient light is cancelled perfectly up to `ALC_LIMIT_NA` and saturates the converter above it.
 - Noise is white, from a table: `noise_counts` rms at 411 us, growing as the pulse gets shorter.
-- A_FULL is raised by the sample that makes the FIFO that full and not again until it was drained below.
+- A_FULL is raised by the sample that makes the FIFO that full and not again until it was drained below. Reading
+  FIFO data clears PPG_RDY but not A_FULL (pages 11 and 12 differ; this is the harder reading for a driver).
 - A transaction that ends inside a sample loses the rest of that sample; an empty FIFO repeats the oldest entry.
 - The edge of ALC_OVF is not foretold: it shows in the status register only.
 - Proximity mode does not exist (it does not on this part, only on the MAX30101 family's others).
@@ -225,12 +226,16 @@ class Max30102:
                 self._power_on(self._now_us)
                 return
             self._reg[MODE] = value & (SHDN | 7)
+            if value & SHDN:  # page 17: interrupts are cleared in this state
+                self._reg[STATUS1] = self._reg[STATUS2] = 0
             self._restart()
         elif register == TEMP_EN:
             if value & 1 and self._temp_us is None:
                 self._reg[TEMP_EN] = 1
                 self._temp_us = self._now_us + _TEMP_US
         elif register in _WRITABLE:
+            if register == FIFO_WR and self._reg[MODE] & 7 not in (2, 3, 7):
+                return  # page 12: changeable in the measuring modes only
             value &= _WRITABLE[register]
             self._reg[register] = value
             if register in (FIFO_WR, FIFO_RD):

@@ -18,7 +18,7 @@ _POLL_MS = const(20)
 _WATCH_US = const(250000)  # longest time between two looks at the part, interrupt or not
 _SILENT_US = const(800000)  # without samples for so long: the part has lost its settings
 _RETRY_MS = const(3000)
-_QUICK_TRIES = const(3)  # at once after a fault, before the part counts as absent
+_QUICK_TRIES = const(6)  # after a fault, 40 ms apart and doubling (2.5 s in all), before the part counts as absent
 _CONTROL_N = const(100)  # samples between two changes of the LED currents
 _SETTLE_N = const(12)  # samples that a change disturbs
 _LIMIT = const(262143)
@@ -79,7 +79,7 @@ class PpgSource:
             self._i2c.recover()
             tries += 1
             if self.present and tries <= _QUICK_TRIES:
-                await asyncio.sleep_ms(_POLL_MS)
+                await asyncio.sleep_ms(_POLL_MS << tries)
                 continue
             if self.present or tries == 1:
                 log(WARN, "ppg", "no sensor; asking again every 3 s")

@@ -89,9 +89,9 @@ class Max30102:
         self.set_led(0, red_ua)
         self.set_led(1, ir_ua)
         self._put(_ENABLE1, A_FULL)
-        for register in range(_FIFO_WR, _FIFO_DATA):
-            self._put(register, 0)
         self._put(_MODE, _MODE_SPO2)
+        for register in range(_FIFO_WR, _FIFO_DATA):  # writable in this mode only (page 12)
+            self._put(register, 0)
         self.lost = 0
         return rate // averaging
 

@@ -1,14 +1,16 @@
 """Ed25519 signing (RFC 8032) on MicroPython's big integers, within the budget of a plain ESP32.
 
-Points are (X, Y, Z, T), x = X / Z, y = Y / Z, x * y = T / Z; formulas of Hisil, Wong, Carter and Dawson (2008,
-doi 10.1007/978-3-540-89255-7_20), complete for this curve: no special cases. A multiple of the base point is a signed
-comb: five teeth, two blocks of 26 rows, so 26 doublings and 52 additions of precomputed points, whatever the scalar.
+A point is (X, Y, Z, E, H) with x = X / Z, y = Y / Z, E * H = x * y * Z: that product is left to whoever needs it.
+Formulas of Hisil, Wong, Carter and Dawson (2008, doi 10.1007/978-3-540-89255-7_20), complete for this curve: no
+special cases. A multiple of the base point is a signed comb: five teeth, two blocks of 26 columns, so 26 doublings
+and 52 additions of precomputed points, whatever the scalar.
 
 What is constant: the sequence of operations, of table reads (always 96 bytes) and of loops does not depend on a
-secret, and no branch does. The one loop that depends on its data, the inversion, runs on a value blinded by a
-uniform secret. What is not: big integers drop leading zero digits, so an operation in some 2**16 is a digit shorter;
-the address of a table read depends on the nonce (internal RAM of the ESP32 has no data cache; PSRAM has); collections
-of garbage happen when they happen. See docs/adr/0002-ed25519-on-the-chip.md.
+secret, and no branch does. What is not: big integers drop leading zeros and keep a sign, so one operation may be a
+little shorter than another; therefore the coordinates are scaled by a secret random factor before the first step, and
+neither these differences nor the inversion's number of steps say anything about key or nonce. The address of a
+table read depends on the nonce (the ESP32's internal RAM has no data cache; PSRAM has one). See
+docs/adr/0002-ed25519-on-the-chip.md.
 """
 
 from micropython import const
@@ -17,9 +19,10 @@ from vigil.crypto.ed25519_comb import TABLE
 from vigil.crypto.sha512 import sha512
 
 P = (1 << 255) - 19  # the field
+_MASK = (1 << 255) - 1
 ORDER = (1 << 252) + 27742317777372353535851937790883648493  # of the base point
 
-IDENTITY = (0, 1, 1, 0)
+IDENTITY = (0, 1, 1, 0, 1)
 
 _TEETH = const(5)  # bits taken together
 _ROWS = const(26)  # doublings
@@ -34,37 +37,48 @@ def integer(data) -> int:
     return int.from_bytes(data, "little")
 
 
+def _fold(n: int) -> int:
+    """Return n modulo P at half the price of %, not fully reduced.
+
+    |n| < 2**(255 + k) gives |result| < 2**255 + 19 * 2**k.
+    """
+    return (n & _MASK) + 19 * (n >> 255)
+
+
 def double(point: tuple) -> tuple:
-    """Return point + point: eight multiplications."""
-    x, y, z, _ = point
-    a = x * x % P
-    b = y * y % P
-    h = a + b
-    e = h - (x + y) * (x + y) % P
+    """Return point + point: seven multiplications. Coordinates are below P; |factors| of the results < 2**264."""
+    x, y, z, _, _ = point
+    a = _fold(x * x)
+    b = _fold(y * y)
+    e = -2 * _fold(x * y)
     g = a - b
-    f = g + 2 * (z * z % P)
-    return e * f % P, g * h % P, f * g % P, e * h % P
+    f = g + 2 * _fold(z * z)
+    h = a + b
+    return e * f % P, g * h % P, f * g % P, e, h
 
 
 def add(point: tuple, plus: int, minus: int, t2d: int) -> tuple:
-    """Return point + (x, y), given plus = y + x, minus = y - x, t2d = 2 * d * x * y: seven multiplications."""
-    x, y, z, t = point
-    a = (y - x) * minus % P
-    b = (y + x) * plus % P
-    c = t * t2d % P
+    """Return point + (x, y), given plus = y + x, minus = y - x, t2d = 2 * d * x * y: seven multiplications.
+
+    |E|, |H| < 2**264 give |E * H| folded < 2**278, and |c| < 2**283: one or two digits more than the field has.
+    """
+    x, y, z, e, h = point
+    a = _fold((y - x) * minus)
+    b = _fold((y + x) * plus)
+    c = _fold(_fold(e * h) * t2d)
     e = b - a
     h = b + a
     f = 2 * z - c
     g = 2 * z + c
-    return e * f % P, g * h % P, f * g % P, e * h % P
+    return e * f % P, g * h % P, f * g % P, e, h
 
 
-def multiply_base(scalar: int) -> tuple:
-    """Return scalar * base point. 0 <= scalar < ORDER."""
+def multiply_base(scalar: int, blind: int = 1) -> tuple:
+    """Return scalar * base point, 0 <= scalar < ORDER; blind: secret factor of all coordinates, not a multiple of P."""
     # Odd, by adding the (odd) order to an even scalar; then every one of 260 digits is +1 or -1: bit b means 2 * b - 1.
     scalar += ORDER * (1 - (scalar & 1))
     bits = ((scalar + (1 << _BITS) - 1) >> 1).to_bytes((_BITS + 7) // 8, "little")
-    point = IDENTITY
+    point = (0, blind, blind, 0, 1)  # the neutral element
     for row in range(_ROWS - 1, -1, -1):
         point = double(point)
         for block in range(_BLOCKS):
@@ -88,27 +102,26 @@ def multiply_base(scalar: int) -> tuple:
     return point
 
 
-def inverse(z: int, blind: int) -> int:
-    """Return 1 / z in the field, z not 0, by Euclid's algorithm on z * blind.
+def inverse(z: int) -> int:
+    """Return 1 / z in the field, 0 < z < P, by Euclid's algorithm.
 
-    With a blind uniform and secret, the quotients say nothing about z. Some 150 short steps: a fifth of the work of
-    z**(P - 2), and no single long call into C that would hold back the timer interrupt that samples the ECG.
+    Some 150 short steps: a fifth of the work of z**(P - 2), and no single long call into C that would hold back the
+    timer interrupt that samples the ECG. Their number depends on z, which is therefore blinded where it is secret.
     """
-    a, b = P, z * blind % P
+    a, b = P, z
     u, v = 0, 1
     while b:
         q = a // b
         a, b = b, a - q * b
         u, v = v, u - q * v
-    return u * blind % P
+    return u
 
 
-def encode(point: tuple, blind: int = 1) -> bytes:
-    """Return the 32 bytes of a point; `blind` hides its Z from the inversion's timing."""
-    x, y, z, _ = point
-    z = inverse(z, blind)
-    x = x * z % P
-    y = y * z % P
+def encode(point: tuple) -> bytes:
+    """Return the 32 bytes of a point."""
+    z = inverse(point[2])
+    x = point[0] * z % P
+    y = point[1] * z % P
     return (y | (x & 1) << 255).to_bytes(32, "little")
 
 
@@ -117,7 +130,7 @@ def expand(seed: bytes) -> tuple:
     digest = sha512(seed)
     scalar = integer(digest[:32])
     scalar = (scalar & ((1 << 254) - 8) | 1 << 254) % ORDER
-    return scalar, digest[32:], encode(multiply_base(scalar), integer(digest) % P)
+    return scalar, digest[32:], encode(multiply_base(scalar, integer(digest) % P))
 
 
 def sign(scalar: int, prefix: bytes, public_key: bytes, message: bytes) -> bytes:
@@ -125,6 +138,6 @@ def sign(scalar: int, prefix: bytes, public_key: bytes, message: bytes) -> bytes
     # The digest has 512 bits: its remainders by ORDER and by P, the nonce and the blind, are independent.
     digest = integer(sha512(prefix + message))
     nonce = digest % ORDER
-    commitment = encode(multiply_base(nonce), digest % P)
+    commitment = encode(multiply_base(nonce, digest % P))
     challenge = integer(sha512(commitment + public_key + message)) % ORDER
     return commitment + ((nonce + challenge * scalar) % ORDER).to_bytes(32, "little")

@@ -97,13 +97,15 @@ def main() -> int:
         for s in stages_:
             if "ns_per_sample" in s:
                 row = (s["us_per_block"], s["worst_us"], s["ns_per_sample"], s["bytes_allocated_per_block"])
-                table.add_row(engine, s["stage"], *map(str, row))
+                table.add_row(engine, s["stage"], *["-" if v is None else str(v) for v in row])
             elif s["stage"] == "seal":
                 table.add_row(engine, f"seal {s['envelope_bytes']} B", str(s["us"]))
             else:
                 table.add_row(engine, f"{s['stage']}: {s['used']} B used")
     console.print(table)
-    console.print(f"[dim]64-bit heap: about twice a board's. Machine: {platform.machine()}, {platform.python_version()}")
+    console.print(
+        f"[dim]64-bit heap: about twice a board's. Machine: {platform.machine()}, {platform.python_version()}"
+    )
     for line in wrong:
         console.print(f"[red]{line}")
     args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -52,8 +52,9 @@ class MqttClient:
         self._on_message = on_message
         self._on_change = on_change
         self._context = None
-        self._socket = None
-        self._stream = None
+        self._socket = None  # the plain one, for waiting: polling a TLS object costs a millisecond on some ports
+        self._tls = None
+        self._secured = False  # the handshake is over
         self._mqtt = None
         self._lock = asyncio.Lock()
         self._buffer = bytearray(_BUFFER_BYTES)
@@ -170,7 +171,7 @@ class MqttClient:
         except OSError as e:
             if e.errno != errno.EINPROGRESS:
                 raise
-        await _writable(plain)
+        await _wait_for(plain, True)
 
     async def _secure(self) -> None:
         settings = self._settings
@@ -185,7 +186,8 @@ class MqttClient:
             self._socket, server_hostname=settings.server_name, do_handshake_on_connect=False
         )
         tls.setblocking(False)
-        self._stream = asyncio.StreamReader(tls)
+        self._tls = tls
+        self._secured = False
         self._mqtt = Mqtt(3072)  # a full acknowledgement has 64 items of about 40 bytes
         self._events = []
         self._write_error = None
@@ -252,26 +254,37 @@ class MqttClient:
             await self._receive()
 
     async def _receive(self) -> None:
-        n = await self._stream.readinto(self._buffer)
+        while True:
+            n = self._tls.readinto(self._buffer)  # first, because TLS may hold what the socket no longer shows
+            if n is not None:
+                break
+            await _wait_for(self._socket, False)
         if n == 0:
             raise LinkError("closed by the broker")
-        self._events = self._mqtt.receive(memoryview(self._buffer)[:n]) if n else []
+        self._events = self._mqtt.receive(memoryview(self._buffer)[:n])
 
     async def _send(self, data: bytes) -> None:
         await self._lock.acquire()
         try:
-            stream = self._stream
-            if stream is None:
+            if self._tls is None:
                 raise LinkError("the link is down")
-            stream.write(data)
-            await asyncio.wait_for_ms(stream.drain(), _SEND_MS)
+            await asyncio.wait_for_ms(self._write(memoryview(data)), _SEND_MS)
         finally:
             self._lock.release()
 
+    async def _write(self, data) -> None:
+        while data:
+            n = self._tls.write(data)
+            if n is None:
+                await _wait_for(self._socket, self._secured)  # a handshake waits for the other side's next flight
+            else:
+                self._secured = True
+                data = data[n:]
+
     def _close(self) -> None:
-        stream, plain = self._stream, self._socket
-        self._stream = self._socket = self._mqtt = None
-        for end in (stream and stream.s, plain):
+        ends = self._tls, self._socket
+        self._tls = self._socket = self._mqtt = None
+        for end in ends:
             try:
                 if end:
                     end.close()
@@ -279,6 +292,7 @@ class MqttClient:
                 pass
 
 
-def _writable(plain):  # a generator, which MicroPython can await
-    """Wait until a connecting socket has an outcome."""
-    yield asyncio.core._io_queue.queue_write(plain)
+def _wait_for(plain, writable: bool):  # a generator, which MicroPython can await
+    """Wait until a socket can be written (or read), or has failed."""
+    queue = asyncio.core._io_queue
+    yield queue.queue_write(plain) if writable else queue.queue_read(plain)

@@ -167,7 +167,7 @@ class EcgChannel:
         if self._count - self._saturated_at < _SATURATED_HOLD or self._extent[_RAILED] < _SATURATED_HOLD:
             return SIGNAL_SATURATED
         detector = self._detector
-        noisy = detector.noise_q8 > _NOISY_Q8
+        noisy = detector.clutter_q8 > _NOISY_Q8
         if detector.since_beat > _NO_BEAT:
             return POOR_SIGNAL if noisy else NO_PULSE
         if self._rate.count < _MIN_RR:

@@ -1,27 +1,30 @@
 """Which candidates are beats: adaptive levels, refractory time, T waves, search-back. Integers, decisions in order.
 
-A candidate (dsp.ecg) has a time c in samples, an energy e, a height |w| and a slope s. M(e), M(h), M(s) are the
-fourth smallest of the last 8 beats' values (order statistics: one artefact moves nothing), a new value counting at
-most twice the present M. Its size relative to a typical beat is
+A candidate (dsp.ecg) has a time c in samples, an energy e, a height |w| and a slope s. Of each, the last 8 beats'
+values are kept; its level M is the fourth smallest of them, but at least half the seventh smallest (one artefact moves
+nothing, and levels that sank with the signal rise with the second beat). A new value counts at most 8 M. The size of
+a candidate relative to a typical beat is
 
     q = 154 e / M(e) + 77 |w| / M(h) + 25 s / M(s)          256: as large as a typical beat; each term floored
 
-noise = min(128, sixth smallest q of the last 8 candidates that were no beats), each counting at most 256;
-threshold = min(166, 31 + 3 noise / 2). rr = upper median of the last 8 RR intervals (250 samples before the first).
+noise = min(160, sixth smallest q of the last 8 candidates that were no beats), each counting at most 256;
+threshold = min(230, 36 + 3 noise / 2). rr = upper median of the last 8 RR intervals (250 samples before the first).
 
 Candidate k is decided when 60 samples after it are known, in time order. d = time since the last beat:
-1. search-back, while d > 3/2 rr: the largest candidate since the last beat that lies >= max(50, 2/5 rr) after it and
-   >= 50 before k and is no T wave becomes a beat if q > 154/256 threshold (102/256 when d > 5/2 rr); then again;
-2. k is nothing when d < 50 (200 ms, refractory);
-3. k is a beat when q > threshold, and it is no T wave, not eclipsed, and not too early for its size;
-4. otherwise it is noise. Without a beat for 4 s its values enter the levels, so that they can sink.
-T wave: d < 90 and s < 102/256 of the last beat's, or d < 130 and s < 51/256 of it. Eclipsed: the next candidate comes
-within 50 samples and has q > 6/5 of this one's, or within 60 with q > 11/10 while rr > 150 (a P wave).
-Early: d < rr / 2 and q < threshold (1 + 154/256 (1 - 2 d / rr)).
+1. search-back, while d > 3/2 rr: the largest candidate since the last beat that lies >= max(45, 2/5 rr) after it and
+   >= 45 before k and is no T wave becomes a beat if q > 180/256 threshold (102/256 when d > 5/2 rr); then again;
+2. k is nothing when d < 45 (180 ms, refractory);
+3. k is a beat when q > threshold, and it is no T wave, no echo and not eclipsed;
+4. otherwise it is noise. Without a beat for 4 s its values enter the levels, so that they can sink, if 200 samples
+   have passed since the last that did so.
+T wave: d < 90 and s < 90/256 of the last beat's, or d < 130 and s < 70/256 of it. Echo: d < 75 while rr > 112, and
+e < 210/256 of the last beat's. Eclipsed: the next candidate comes within 50 samples and has q > 6/5 of this one's, or
+within 60 with q > 11/10 while rr > 150 (a P wave).
 
-Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with the second
-largest e, or the largest when the second has less than half. Latency: 40 samples of filters, 25 until a candidate is
-known, 60 until it is decided: 0.5 s. A beat found by search-back comes later, when the gap is noticed.
+Quality of a beat: 100 % - clutter / 128, where clutter is the noise again without T waves and echoes, which every
+clean lead has. Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with
+the second largest e, or the largest when the second has less than half. Latency: 40 samples of filters, 25 until a
+candidate is known, 60 until it is decided: 0.5 s. A beat found by search-back comes later, when the gap is noticed.
 """
 
 from array import array
@@ -46,9 +49,14 @@ _SLOTS = const(32)  # candidates kept; the oldest that search-back may use is 24
 _LOOK_BACK = const(24)
 _LEARN = const(750)
 _AHEAD = const(60)
-_REFRACTORY = const(50)
+_REFRACTORY = const(45)
 _LOST = const(1000)
+_RELEARN = const(200)
 _N = const(8)
+
+
+def _typical(level):
+    return max(1, nth_smallest(level, _N, 3), nth_smallest(level, _N, 6) >> 1)
 
 
 class QrsDetector:
@@ -69,6 +77,7 @@ class QrsDetector:
         self._frac = array("h", bytes(2 * _SLOTS))
         self._levels = tuple(array("i", bytes(4 * _N)) for _ in range(3))
         self._noise = array("i", bytes(4 * _N))
+        self._clutter = array("i", bytes(4 * _N))
         self._rr = array("i", bytes(4 * _N))
         self.reset()
 
@@ -81,14 +90,18 @@ class QrsDetector:
         self._first = 0  # the oldest that search-back may still use
         self._last = -1  # sample of the last beat
         self._last_s = 0
+        self._last_e = 0
         self._learnt = False
         self._beats = 0
         self._rejected = 0
+        self._cluttered = 0
+        self._relearnt = 0
         self._rr_n = 0
         self.rr = 250  # samples
-        self.noise_q8 = 25
+        self.clutter_q8 = 25
         for i in range(_N):
             self._noise[i] = 25
+            self._clutter[i] = 25
 
     def push(self, data, n):
         """Take n <= 64 samples of data (array "h", microvolts at 250 Hz)."""
@@ -152,18 +165,18 @@ class QrsDetector:
 
     def _measure(self):
         levels = self._levels
-        self._me = max(1, nth_smallest(levels[0], _N, 3))
-        self._mh = max(1, nth_smallest(levels[1], _N, 3))
-        self._ms = max(1, nth_smallest(levels[2], _N, 3))
+        self._me = _typical(levels[0])
+        self._mh = _typical(levels[1])
+        self._ms = _typical(levels[2])
 
     def _level(self, i):
-        """Let candidate i enter the levels, each value at most twice the present one."""
+        """Let candidate i enter the levels, each value at most 8 times the present one."""
         k = self._beats & 7
         self._beats += 1
         levels = self._levels
-        levels[0][k] = min(self._e[i], 2 * self._me)
-        levels[1][k] = min(self._h[i], 2 * self._mh)
-        levels[2][k] = min(self._s[i], 2 * self._ms)
+        levels[0][k] = min(self._e[i], 8 * self._me)
+        levels[1][k] = min(self._h[i], 8 * self._mh)
+        levels[2][k] = min(self._s[i], 8 * self._ms)
         self._measure()
 
     def _size(self, i):
@@ -172,14 +185,11 @@ class QrsDetector:
 
     def _is_t_wave(self, i):
         d = self._c[i] - self._last
-        return self._last >= 0 and (
-            (d < 90 and self._s[i] << 8 < 102 * self._last_s) or (d < 130 and self._s[i] << 8 < 51 * self._last_s)
-        )
+        s_q8 = self._s[i] << 8
+        return self._last >= 0 and ((d < 90 and s_q8 < 90 * self._last_s) or (d < 130 and s_q8 < 70 * self._last_s))
 
     def _threshold(self):
-        noise = min(128, nth_smallest(self._noise, _N, 5))
-        self.noise_q8 = noise
-        return min(166, 31 + (3 * noise >> 1))
+        return min(230, 36 + (3 * min(160, nth_smallest(self._noise, _N, 5)) >> 1))
 
     def _decide(self, k):
         i = k & 31
@@ -193,14 +203,12 @@ class QrsDetector:
                 break
             self._first = found + 1
             self._accept(found & 31)
-            threshold = self._threshold()
         d = c - self._last if self._last >= 0 else 1 << 20
         if d < _REFRACTORY:
             return
         q = self._size(i)
-        beat = q > threshold and not self._is_t_wave(i)
-        if beat and 2 * d < self.rr:
-            beat = q >= threshold + (154 * threshold * (self.rr - 2 * d) // self.rr >> 8)
+        late = self._is_t_wave(i) or (d < 75 and self.rr > 112 and self._e[i] << 8 < 210 * self._last_e)
+        beat = q > threshold and not late
         if beat and k + 1 < self._known:
             ahead = self._c[(k + 1) & 31] - c
             if ahead < _AHEAD:
@@ -213,17 +221,22 @@ class QrsDetector:
             return
         self._noise[self._rejected & 7] = min(q, 256)
         self._rejected += 1
-        if c - max(self._last, 0) > _LOST:
+        if not late:
+            self._clutter[self._cluttered & 7] = min(q, 256)
+            self._cluttered += 1
+            self.clutter_q8 = nth_smallest(self._clutter, _N, 5)
+        if c - max(self._last, 0) > _LOST and c - self._relearnt >= _RELEARN:
+            self._relearnt = c
             self._level(i)
 
     def _search_back(self, k, threshold):
         c = self._c[k & 31]
         found = -1
-        most = threshold * (102 if 2 * (c - self._last) > 5 * self.rr else 154) >> 8
+        most = threshold * (102 if 2 * (c - self._last) > 5 * self.rr else 180) >> 8
         for j in range(self._first, k):
             i = j & 31
             d = self._c[i] - self._last
-            if d >= _REFRACTORY and 5 * d >= 2 * self.rr and c - self._c[i] >= 50 and not self._is_t_wave(i):
+            if d >= _REFRACTORY and 5 * d >= 2 * self.rr and c - self._c[i] >= _REFRACTORY and not self._is_t_wave(i):
                 q = self._size(i)
                 if q > most:
                     found = j
@@ -239,6 +252,7 @@ class QrsDetector:
             self.rr = nth_smallest(self._rr, n, n >> 1)
         self._last = c
         self._last_s = self._s[i]
-        quality_pct = max(0, 100 - (self.noise_q8 * 100 >> 7))
+        self._last_e = self._e[i]
+        quality_pct = max(0, 100 - (self.clutter_q8 * 100 >> 7))
         self._level(i)
         self._sink(self._at[i] - DELAY, self._frac[i], quality_pct)

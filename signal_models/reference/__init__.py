@@ -1,0 +1,1 @@
+"""float64 scipy on the unquantised designs: what the integer kernels are measured against."""

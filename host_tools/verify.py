@@ -16,7 +16,8 @@ Policy, in the order in which it is applied; the first rule that an envelope bre
     again by that device.
 9.  A sequence that is stored already: the same bytes are a duplicate (not stored again, acknowledged again); other
     bytes are `sequence reused`, a fork of the device or of its key.
-10. `chain broken`: where the envelope before or after is known, digests must link them.
+10. `chain broken`: where the envelope before or after is known, digests must link them. A previous digest of zeros
+    links to nothing: it is what a device signs that has lost its flash, and is noted (`restart`) where one is known.
 
 What passes is accepted. Missing sequences are no reason to refuse what came: they are noted (`gap`), and as `lost`
 where the device says that it does not hold them any more. An envelope that fills a gap later is noted as `late`.
@@ -42,6 +43,7 @@ from vigil.crypto.signer import PROOF_PREFIX, device_id
 MAX_ENVELOPE_BYTES = 8192
 _TAG_SIGN1 = 0xD2
 _EDDSA = -8
+_NOTHING_BEFORE = bytes(32)  # prev_digest of a device's first envelope
 
 
 class Reason(StrEnum):
@@ -81,7 +83,7 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class Note:
-    """Something remarkable about an accepted envelope: `gap`, `lost` or `late`, and the sequences concerned."""
+    """Something remarkable about an accepted envelope: gap, lost, late or restart, and the sequences concerned."""
 
     kind: str
     first_seq: int
@@ -216,7 +218,7 @@ def _place(batch: Batch, digest: bytes, device: DeviceState) -> Outcome:
             raise _Rejection(Reason.SEQUENCE_REUSED, f"sequence {seq}")
         return Outcome("duplicate", digest=digest, batch=batch)
     before = device.last_digest if seq - 1 == device.last_seq else device.digests.get(seq - 1)
-    if before is not None and before != batch.prev_digest:
+    if before is not None and batch.prev_digest not in (before, _NOTHING_BEFORE):
         raise _Rejection(Reason.CHAIN_BROKEN, f"sequence {seq} does not follow what is stored as {seq - 1}")
     if device.expected.get(seq, digest) != digest:
         raise _Rejection(Reason.CHAIN_BROKEN, f"sequence {seq} is not what {seq + 1} names")
@@ -226,10 +228,13 @@ def _place(batch: Batch, digest: bytes, device: DeviceState) -> Outcome:
 
 
 def _notes(batch: Batch, device: DeviceState) -> tuple[Note, ...]:
+    """What is remarkable about a batch that is accepted."""
     next_seq = batch.oldest_seq if device.last_seq is None else device.last_seq + 1
     if batch.seq < next_seq:
         return (Note("late", batch.seq, batch.seq),)
     notes = []
+    if batch.prev_digest == _NOTHING_BEFORE and device.last_seq is not None:
+        notes.append(Note("restart", batch.seq, batch.seq))
     if next_seq < min(batch.oldest_seq, batch.seq):
         notes.append(Note("lost", next_seq, min(batch.oldest_seq, batch.seq) - 1))
     first_waiting = max(next_seq, batch.oldest_seq)
@@ -245,7 +250,7 @@ def _moved(batch: Batch, digest: bytes, device: DeviceState) -> DeviceState:
     digests = {**device.digests, batch.seq: digest}
     expected = dict(device.expected)
     expected.pop(batch.seq, None)
-    if batch.seq - 1 not in digests and batch.seq - 1 != device.last_seq:
+    if batch.seq - 1 not in digests and batch.seq - 1 != device.last_seq and batch.prev_digest != _NOTHING_BEFORE:
         expected[batch.seq - 1] = batch.prev_digest
     return replace(
         device,

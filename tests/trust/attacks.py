@@ -136,6 +136,7 @@ HONEST = (
     Case("sent again, still waiting", lambda w: w.sealed[7], "duplicate"),
     Case("sent again, an older one still waiting", lambda w: w.sealed[6], "duplicate"),
     Case("a sequence is missing before it", lambda w: w.seal(9, prev_digest=b"?" * 32), "accepted"),
+    Case("flash erased, sequence kept", lambda w: w.seal(8, prev_digest=bytes(32), oldest_seq=8), "accepted"),
     Case("no readings", lambda w: w.seal(8, readings=[]), "accepted"),
     Case("with clock and status", lambda w: w.seal(8, utc=(1_790_000_000_000, 40), status={0: 90_000}), "accepted"),
     Case("largest sequence", lambda w: w.seal(2**32 - 1, prev_digest=b"?" * 32), "accepted"),
@@ -205,7 +206,7 @@ SEQUENCE = (
     Case("same sequence, other readings", lambda w: w.seal(7, readings=readings(bpm_x10=600)), "sequence reused"),
     Case("same sequence, older", lambda w: w.seal(6, readings=[]), "sequence reused"),
     Case("previous digest is another", lambda w: w.seal(8, prev_digest=w.digest(6)), "chain broken"),
-    Case("previous digest of zeros", lambda w: w.seal(8, prev_digest=bytes(32)), "chain broken"),
+    Case("previous digest of one bit", lambda w: w.seal(8, prev_digest=bytes(31) + b"\x01"), "chain broken"),
 )
 
 

@@ -99,6 +99,14 @@ def test_lost_and_gap_are_told_apart():
     assert notes_of(w, w.seal(20, prev_digest=b"?" * 32, oldest_seq=15)) == ["lost 8..14", "gap 15..19"]
 
 
+def test_erased_flash_is_noted():
+    w = world()
+    assert notes_of(w, w.seal(8, prev_digest=bytes(32), oldest_seq=8)) == ["restart 8..8"]
+    w = world()
+    assert notes_of(w, w.seal(11, prev_digest=bytes(32), oldest_seq=11)) == ["restart 11..11", "lost 8..10"]
+    assert w.state.expected == {}
+
+
 def test_first_contact_counts_what_still_waits():
     w = World()
     assert notes_of(w, w.seal(40, prev_digest=b"?" * 32, oldest_seq=38)) == ["gap 38..39"]
@@ -119,7 +127,7 @@ def test_state_without_the_last_digest_among_the_waiting():
     w = world()
     w.state = replace(w.state, digests={})
     assert verify(w.seal(8), topic_device=A.device_id, device=w.state).verdict == "accepted"
-    assert verify(w.seal(8, prev_digest=bytes(32)), topic_device=A.device_id, device=w.state).reason == "chain broken"
+    assert verify(w.seal(8, prev_digest=b"?" * 32), topic_device=A.device_id, device=w.state).reason == "chain broken"
     assert verify(w.sealed[7], topic_device=A.device_id, device=w.state).verdict == "duplicate"
 
 

@@ -1,8 +1,10 @@
 """The device's link under the real MicroPython, in a small heap, over mutual TLS, against real brokers."""
 
 import datetime
+import getpass
 import hashlib
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -11,11 +13,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from stand_in import Peer
+from stand_in import Peer, until
 
-from host_tools import interpreter
+from host_tools import children, interpreter
 from host_tools.broker import GATEWAY, Broker
-from host_tools.pki import Authority
+from host_tools.pki import SERVER_NAME, Authority
 from vigil.wire import ack
 
 ID = "00112233445566aa"
@@ -49,6 +51,39 @@ class Gateway(Peer):
         super().close()
 
 
+class Mosquitto:
+    """Another make of broker, with the interface of host_tools.broker.Broker; each certificate bound to its topics."""
+
+    server_name = SERVER_NAME
+
+    def __init__(self, program, folder, authority):
+        folder.mkdir()
+        self.authority = authority
+        self.port = children.free_port()
+        certificate, key = authority.server()
+        rules = folder / "acl"
+        rules.write_text(
+            f"user {GATEWAY}\ntopic read v1/+/r\ntopic write v1/+/a\n"
+            "pattern write v1/%u/r\npattern read v1/%u/a\npattern read v1/%u/c\n"
+        )
+        config = folder / "mosquitto.conf"
+        config.write_text(
+            f"user {getpass.getuser()}\nlistener {self.port} 127.0.0.1\nacl_file {rules}\nmax_queued_messages 10000\n"
+            f"cafile {authority.ca_path}\ncertfile {certificate}\nkeyfile {key}\n"
+            "require_certificate true\nuse_identity_as_username true\n"
+        )
+        self._command = [program, "-c", str(config)]
+        self._log = folder / "log"
+        self._process = None
+
+    def start(self):
+        self._process = children.start(self._command, self._log)
+        until(lambda: not children.port_is_free(self.port), what="mosquitto's start")
+
+    def kill(self):
+        children.kill(self._process)
+
+
 @pytest.fixture
 def broker(tmp_path):
     with Broker(tmp_path / "broker", Authority(tmp_path / "pki")) as running:
@@ -56,9 +91,23 @@ def broker(tmp_path):
         yield running
 
 
+@pytest.fixture(params=["nats", "mosquitto"])
+def any_broker(request, tmp_path):
+    if request.param == "nats":
+        yield request.getfixturevalue("broker")
+        return
+    program = shutil.which("mosquitto")
+    if not program:
+        pytest.skip("mosquitto is not on PATH")
+    running = Mosquitto(program, tmp_path / "broker", Authority(tmp_path / "pki"))
+    running.start()
+    yield running
+    running.kill()
+
+
 @pytest.fixture
-def gateway(broker, tmp_path):
-    peer = Gateway(broker, tmp_path)
+def gateway(any_broker, tmp_path):
+    peer = Gateway(any_broker, tmp_path)
     yield peer
     peer.close()
 
@@ -101,8 +150,8 @@ class Device:
         return log, json.loads(report)
 
 
-def test_everything_sealed_is_acknowledged_once(broker, gateway, tmp_path):
-    device = Device(broker, tmp_path)
+def test_everything_sealed_is_acknowledged_once(any_broker, gateway, tmp_path):
+    device = Device(any_broker, tmp_path)
     device.start(12, 20)
     log, report = device.end()
     assert report["pending"] == 0 and report["connects"] == 1 and report["resent"] == 0, log
@@ -115,24 +164,24 @@ def test_everything_sealed_is_acknowledged_once(broker, gateway, tmp_path):
     assert sorted(gateway.seen) == list(range(1, 15))
 
 
-def test_the_broker_dies_and_comes_back(broker, gateway, tmp_path):
-    device = Device(broker, tmp_path)
+def test_the_broker_dies_and_comes_back(any_broker, gateway, tmp_path):
+    device = Device(any_broker, tmp_path)
     device.start(60, 40)
     deadline = time.monotonic() + 10
     while not gateway.seen and time.monotonic() < deadline:
         time.sleep(0.05)
-    broker.kill()
+    any_broker.kill()
     time.sleep(1)
-    broker.start()
+    any_broker.start()
     log, report = device.end()
     assert report["pending"] == 0 and report["connects"] >= 2, log
     assert set(gateway.seen) == set(range(1, 61))
     assert "warn link: online: " in log and log.count("info link: online") == report["connects"], log
 
 
-def test_no_acknowledgement_no_deletion(broker, gateway, tmp_path):
+def test_no_acknowledgement_no_deletion(any_broker, gateway, tmp_path):
     gateway.acknowledges = False
-    device = Device(broker, tmp_path)
+    device = Device(any_broker, tmp_path)
     device.start(8, 2)
     _, report = device.end()
     assert report["pending"] == 8

@@ -62,10 +62,6 @@ class Clock:
         """Milliseconds since boot."""
         return self.now_us // 1000
 
-    def sleep_ms(self, ms):
-        """Block for a short time; nothing else runs."""
-        self.now_us += ms * 1000
-
     def _ticks(self):
         return self.now_us // 1000
 

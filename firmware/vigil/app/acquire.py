@@ -19,5 +19,10 @@ class Acquisition:
         self.ppg = PpgSource(board, push)
 
     async def run(self):
-        """Acquire until board.until_ms, or for ever."""
-        await asyncio.gather(self.ecg.run(self._until_ms), self.ppg.run(self._until_ms))
+        """Acquire until board.until_ms, or for ever. May be run again after it failed or was cancelled."""
+        tasks = [asyncio.create_task(source.run(self._until_ms)) for source in (self.ecg, self.ppg)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()

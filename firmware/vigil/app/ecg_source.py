@@ -68,6 +68,9 @@ class EcgSource:
             self._timer.stop()
 
     def _start(self):
+        self._tail = self._head
+        self._hole = -1
+        self._flags |= GAP
         self._slot_us = self._clock.ticks_us()
         self._timer = self._board.timer(_PERIOD_US, self._convert)
 

@@ -54,6 +54,14 @@ def test_withheld_value_stays_on_the_device():
     assert one == other
 
 
+def test_nothing_is_older_than_the_start():
+    reading = Reading(records.HEART_RATE, 723, -1, records.BEAT_PER_MIN, 93, -3, 7997)
+    data = batch.encode(boot=1, seq=1, prev_digest=bytes(32), oldest_seq=1, t0_ms=-3, readings=[reading])
+    value = cbor.decode(data)
+    assert value[4] == 0
+    assert value[6][0][3] == [7997, 7997]
+
+
 def test_ten_seconds_of_vitals_fit():
     signer = Signer(SEED)
     payload = batch.encode(

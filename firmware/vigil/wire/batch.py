@@ -35,7 +35,7 @@ def _times(members: list, t0_ms: int) -> list:
     end_ms, step_ms, span_ms = t0_ms, 0, 0
     for reading in members:
         step = reading.t_end_ms - end_ms
-        span = reading.t_end_ms - reading.t_start_ms
+        span = reading.t_end_ms - max(reading.t_start_ms, 0)  # by rounding it may lie before the start: not allowed
         ends.append(step - step_ms)
         spans.append(span - span_ms)
         end_ms, step_ms, span_ms = reading.t_end_ms, step, span
@@ -67,6 +67,7 @@ def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, sta
     withheld one only kind, times and reason are written. utc: (UTC milliseconds at device time 0, uncertainty in
     milliseconds) once known. status: dict of small integers, keys in SPEC.md.
     """
+    t0_ms = max(t0_ms, 0)
     series = []
     last_times = None
     for key, members in _series(readings):

@@ -67,7 +67,8 @@ def launch(
 ) -> subprocess.Popen:
     """Start the interpreter on `what` (a script, or "-m", module) with the virtual board around it."""
     state.mkdir(parents=True, exist_ok=True)
-    environment = interpreter.environment(*interpreter.import_path(engine), board_tree())
+    folders = [folder.resolve() for folder in (*interpreter.import_path(engine), board_tree())]  # it runs elsewhere
+    environment = interpreter.environment(*folders)
     environment |= {"VIGIL_STATE": str(state.resolve()), "VIGIL_LINK": server.address, "VIGIL_SPEED": str(speed)}
     environment |= {"VIGIL_UNTIL_MS": "" if until_ms is None else str(until_ms)} | (extra or {})
     return subprocess.Popen(

@@ -204,23 +204,13 @@ def nth_smallest(values, n: int, nth: int) -> int:
 
 
 @micropython.viper
-def _append(hist, at: int, data, n: int):
-    """hist[at .. at+n-1] = data[0 .. n-1] (array "h")."""
-    ph = ptr16(hist)
-    pd = ptr16(data)
+def _move(to, at: int, source, first: int, n: int):
+    """to[at .. at+n-1] = source[first .. first+n-1] (array "h"), lowest first."""
+    pt = ptr16(to)
+    ps = ptr16(source)
     i = 0
     while i < n:
-        ph[at + i] = pd[i]
-        i += 1
-
-
-@micropython.viper
-def _shift(hist, n: int, keep: int):
-    """hist[0 .. keep-1] = hist[n .. n+keep-1] (array "h")."""
-    ph = ptr16(hist)
-    i = 0
-    while i < keep:
-        ph[i] = ph[n + i]
+        pt[at + i] = ps[first + i]
         i += 1
 
 
@@ -253,9 +243,9 @@ class EcgViews:
                 for i in range(len(ring)):
                     ring[i] = first
             state[_SUM_L] = 41 * first
-        _append(hist, 2 * _QRS_HALF, data, n)
+        _move(hist, 2 * _QRS_HALF, data, 0, n)
         fir_q15(hist, 0, self._d, n, QRS_Q15, _QRS_HALF)
         fir_q15(hist, 2 * (_QRS_HALF - _WIDE_HALF), self._low, n, WIDE_Q15, _WIDE_HALF)
         views(self._d, self._low, n, self._bent, self.energy, self._lows, self.wide, state)
-        _shift(hist, n, 2 * _QRS_HALF)
+        _move(hist, 0, hist, n, 2 * _QRS_HALF)
         return state[_POS]

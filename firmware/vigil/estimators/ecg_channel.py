@@ -1,15 +1,11 @@
 """One ECG lead from sample blocks to beats and heart rate, or the reason why there is none.
 
-Withheld, first reason that applies: an electrode is off or the lead is flat (at most 8 uV over each of the last two
-whole seconds): no contact; the first intervals are not there or the front end settles: settling; the converter stood at
-its limit within the last 4 s: saturated; no beat for 5 s on a quiet lead: no pulse; noise above half of the limit that
-the threshold can follow, or no beat on a noisy lead: poor signal; outside 15..300/min: out of range. The last rate
-stays as best guess.
+Withheld, first reason that applies: an electrode is off: no contact; the front end settles: settling; the converter
+stood at its limit within the last 4 s: saturated; no beat for 5 s: no contact when the lead is flat (nothing of 3 uV
+in 8-20 Hz for 4 s), poor signal when it is noisy, else no pulse; fewer than 3 intervals: settling; clutter above
+96/256 of a typical beat: poor signal; outside 15..300/min: out of range. The last rate stays as best guess.
 """
 
-from array import array
-
-import micropython
 from micropython import const
 
 from vigil.core.records import (
@@ -33,57 +29,11 @@ from vigil.core.records import (
 from vigil.estimators.heart_rate import HeartRate
 from vigil.estimators.qrs import QrsDetector
 
-_FLAT_UV = const(8)
+_FLAT = const(1000)  # samples without a candidate
 _SATURATED_HOLD = const(1000)  # samples
 _NO_BEAT = const(1250)  # samples: 5 s; 15/min has a beat each 4 s
 _NOISY_Q8 = const(96)
 _MIN_RR = const(3)  # intervals before a rate is shown
-
-# State of _extent (array "i").
-_FILL = const(0)  # samples in the second that runs
-_LOW = const(1)  # least sample of it + 32768
-_HIGH = const(2)
-_FLAT = const(3)  # whole flat seconds in a row
-_RAILED = const(4)  # samples since one stood at the limit of int16
-_EXTENT_N = const(5)
-
-
-@micropython.viper
-def _extent(x, n: int, state):
-    """Follow the span of each whole second (250 samples) and the age of the last sample at +-full scale."""
-    px = ptr16(x)
-    ps = ptr32(state)
-    fill = int(ps[0])
-    low = int(ps[1])
-    high = int(ps[2])
-    railed = int(ps[4])
-    i = 0
-    while i < n:
-        v = int(px[i]) ^ 0x8000
-        railed += 1
-        if v == 0 or v == 65535:
-            railed = 0
-        if fill == 0:
-            low = v
-            high = v
-        if v < low:
-            low = v
-        if v > high:
-            high = v
-        fill += 1
-        if fill == 250:
-            fill = 0
-            if high - low <= _FLAT_UV:
-                ps[3] = int(ps[3]) + 1
-            else:
-                ps[3] = 0
-        i += 1
-    if railed > 0x100000:
-        railed = 0x100000
-    ps[0] = fill
-    ps[1] = low
-    ps[2] = high
-    ps[4] = railed
 
 
 class EcgChannel:
@@ -98,7 +48,6 @@ class EcgChannel:
         self._base = 0  # number of the detector's sample 0
         self._count = 0
         self._rate = HeartRate()
-        self._extent = array("i", bytes(4 * _EXTENT_N))
         self._detector = QrsDetector(self._beat)
         self._bpm_x10 = None
         self._span_ms = 0
@@ -117,9 +66,6 @@ class EcgChannel:
         self._quality_pct = 0
         self._saturated_at = -_SATURATED_HOLD
         self._off = PRESENT
-        for i in range(_EXTENT_N):
-            self._extent[i] = 0
-        self._extent[_RAILED] = _SATURATED_HOLD
 
     def push(self, block):
         """Take one block; allocates nothing but the Beat passed to on_beat."""
@@ -141,7 +87,6 @@ class EcgChannel:
         self._count += n
         if flags & SATURATED:
             self._saturated_at = self._count
-        _extent(block.data, n, self._extent)
         self._detector.push(block.data, n)
 
     def report(self, t_ms: int, out: list) -> None:
@@ -162,13 +107,13 @@ class EcgChannel:
     def _reason(self):
         if self._off:
             return self._off
-        if self._extent[_FLAT] >= 2:
-            return NO_CONTACT
-        if self._count - self._saturated_at < _SATURATED_HOLD or self._extent[_RAILED] < _SATURATED_HOLD:
+        if self._count - self._saturated_at < _SATURATED_HOLD:
             return SIGNAL_SATURATED
         detector = self._detector
         noisy = detector.clutter_q8 > _NOISY_Q8
         if detector.since_beat > _NO_BEAT:
+            if detector.since_candidate > _FLAT:
+                return NO_CONTACT
             return POOR_SIGNAL if noisy else NO_PULSE
         if self._rate.count < _MIN_RR:
             return SETTLING_IN

@@ -129,6 +129,11 @@ class QrsDetector:
         """Samples from the last beat (or from the reset) to the newest candidate that could be known."""
         return self._scanned - max(self._last, 0)
 
+    @property
+    def since_candidate(self):
+        """Samples from the last candidate (or from the reset) to the newest that could be known."""
+        return self._scanned - (self._c[(self._known - 1) & 31] if self._known else 0)
+
     def _add(self, c):
         out = self._refined
         refine(self._views.wide, c, out)

@@ -269,6 +269,8 @@ def check_public_key(public_key: bytes) -> bool:
 
 def check_proof(public_key: bytes, nonce: bytes, signature: bytes) -> bool:
     """Return whether `signature` proves that a device holds the private key: SPEC.md section 5."""
+    if not 16 <= len(nonce) <= 64:
+        return False
     return check_public_key(public_key) and _is_signed(public_key, PROOF_PREFIX + nonce, signature)
 
 

@@ -5,6 +5,7 @@ import re
 from host_tools import batch as reader
 from host_tools import verify
 from host_tools.paths import FIRMWARE
+from vigil.app import identity
 from vigil.core import records
 from vigil.crypto.signer import PROOF_PREFIX
 
@@ -55,6 +56,7 @@ def test_reasons():
 def test_proof_prefix():
     assert f"| `{PROOF_PREFIX[:-1].decode()}`, one zero byte, the host's nonce" in SPEC
     assert PROOF_PREFIX[-1] == 0
+    assert identity.proof_message(bytes(16)) == PROOF_PREFIX + bytes(16)
 
 
 def test_batch_keys():

@@ -75,8 +75,8 @@ def add(point: tuple, plus: int, minus: int, t2d: int) -> tuple:
 
 def multiply_base(scalar: int, blind: int = 1) -> tuple:
     """Return scalar * base point, 0 <= scalar < ORDER; blind: secret factor of all coordinates, not a multiple of P."""
-    # Odd, by adding the (odd) order to an even scalar; then every one of 260 digits is +1 or -1: bit b means 2 * b - 1.
-    scalar += ORDER * (1 - (scalar & 1))
+    # Made odd by adding the order, which is odd, once or twice; then 260 digits are +1 or -1: bit b means 2 * b - 1.
+    scalar += (ORDER, 2 * ORDER)[scalar & 1]
     bits = ((scalar + (1 << _BITS) - 1) >> 1).to_bytes((_BITS + 7) // 8, "little")
     point = (0, blind, blind, 0, 1)  # the neutral element
     for row in range(_ROWS - 1, -1, -1):
@@ -91,13 +91,15 @@ def multiply_base(scalar: int, blind: int = 1) -> tuple:
             negative = 1 - (index >> (_TEETH - 1))
             index = (index ^ -negative) & ((1 << (_TEETH - 1)) - 1)
             at = ((block << (_TEETH - 1)) + index) * _ENTRY
-            one = at + 32 * negative  # -(x, y) swaps y + x with y - x and negates x * y
-            other = at + 32 - 32 * negative
+            # -(x, y) swaps y + x with y - x and negates x * y; both signs are computed, one is picked.
+            plus = at + 32 * negative
+            minus = at + 32 - 32 * negative
+            t2d = integer(TABLE[at + 64 : at + 96])
             point = add(
                 point,
-                integer(TABLE[one : one + 32]),
-                integer(TABLE[other : other + 32]),
-                integer(TABLE[at + 64 : at + 96]) * (1 - 2 * negative),
+                integer(TABLE[plus : plus + 32]),
+                integer(TABLE[minus : minus + 32]),
+                (t2d, P - t2d)[negative],
             )
     return point
 

@@ -7,6 +7,7 @@ import os
 
 from micropython import const
 
+from vigil.app.acquire import Acquisition
 from vigil.app.config import link_settings, store_number, stored_number
 from vigil.app.identity import load_or_create
 from vigil.app.pipeline import Pipeline
@@ -22,15 +23,17 @@ _DRAIN_MS = const(120_000)  # after until_ms: longest wait for the last acknowle
 _LEAVE_MS = const(5_000)
 
 # Keys of the status in a batch (SPEC.md).
-_HEAP_FREE = const(1)  # bytes, after a collection
-_RESTARTS = const(2)  # tasks restarted in this boot
-_CRASHES = const(3)  # tasks that died in the device's life
-_DROPPED = const(4)  # envelopes dropped for lack of flash in this boot
-_DAMAGED = const(5)  # files set aside in this boot
-_CONNECTS = const(6)  # connections in this boot
-_SEAL_US = const(7)  # mean time of a seal
-_ECG_PPM = const(8)  # measured sample rate against nominal
-_PPG_PPM = const(9)
+_HEAP_FREE = const(0)  # bytes, after a collection
+_WAITING = const(1)  # envelopes
+_LOST_SAMPLES = const(2)  # in this boot
+_DROPPED = const(3)  # envelopes, for lack of flash, in this boot
+_RESTARTS = const(6)  # of tasks, in this boot
+_CRASHES = const(7)  # of tasks, in the device's life
+_CONNECTS = const(8)  # of the link, in this boot
+_SEAL_US = const(9)  # mean time of a seal
+_ECG_PPM = const(10)  # measured sample rate against nominal
+_PPG_PPM = const(11)
+_DAMAGED = const(12)  # envelope files set aside in this boot
 
 
 class Monitor:
@@ -49,6 +52,7 @@ class Monitor:
         self.supervisor = Supervisor(board)
         pipeline = Pipeline()
         self.health = Health(pipeline.push)
+        self.acquisition = Acquisition(board, self.health.push)
         self.uplink = Uplink(board.clock, self.queue, signer.device_id)
         self.publisher = Publisher(board, pipeline, self.queue, boot, floor, self.status, self.uplink.wake)
         self.client = self._client(signer.device_id)
@@ -77,24 +81,23 @@ class Monitor:
         self.heap_peak = max(self.heap_peak, gc.mem_alloc())
         return {
             _HEAP_FREE: gc.mem_free(),
+            _WAITING: len(self.queue),
+            _LOST_SAMPLES: self.acquisition.ecg.lost + self.acquisition.ppg.lost,
+            _DROPPED: self.queue.dropped,
             _RESTARTS: self.supervisor.restarts,
             _CRASHES: self.supervisor.crashes,
-            _DROPPED: self.queue.dropped,
-            _DAMAGED: self.queue.damaged,
             _CONNECTS: self.client.session.connects if self.client else 0,
             _SEAL_US: self.sealer.mean_us,
             _ECG_PPM: self.health.rate_error_ppm(ECG, 4000),
             _PPG_PPM: self.health.rate_error_ppm(PPG, 10000),
+            _DAMAGED: self.queue.damaged,
         }
 
     async def run(self) -> None:
         """Work until board.until_ms where it is set, else for ever."""
-        from vigil.app.acquire import Acquisition
-
         keep = self.supervisor.keep
-        acquisition = Acquisition(self.board, self.health.push)
         measuring = [
-            asyncio.create_task(keep("acquire", acquisition.run)),
+            asyncio.create_task(keep("acquire", self.acquisition.run)),
             asyncio.create_task(keep("publish", self.publisher.run)),
             asyncio.create_task(self.supervisor.watch(self.health, self.publisher)),
         ]
@@ -131,17 +134,18 @@ class Monitor:
         status = self.status()
         report = {
             "sealed": self.publisher.sealed,
-            "pending": len(self.queue),
-            "dropped": self.queue.dropped,
-            "damaged": self.queue.damaged,
+            "pending": status[_WAITING],
+            "dropped": status[_DROPPED],
+            "damaged": status[_DAMAGED],
+            "lost_samples": status[_LOST_SAMPLES],
             "lost_readings": self.publisher.lost_readings,
-            "restarts": self.supervisor.restarts,
+            "restarts": status[_RESTARTS],
             "resent": self.uplink.resent,
             "connects": status[_CONNECTS],
             "heap_free": status[_HEAP_FREE],
             "heap_used": gc.mem_alloc(),
             "heap_peak": self.heap_peak,
-            "seal_us": self.sealer.mean_us,
+            "seal_us": status[_SEAL_US],
         }
         print("VIGIL-END", json.dumps(report))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import io
 import sys
 
 from micropython import const
@@ -15,7 +14,6 @@ _CALM_MS = const(60_000)  # a task that ran so long starts with a clean slate
 _MAX_FAILURES = const(8)  # in a row: then the watchdog shall reset the board
 _WATCH_MS = const(1000)
 _SILENT_MS = const(30_000)  # without a block or a turn of the publisher
-_RECORD_BYTES = const(600)
 _CRASHES = "crash.count"  # keystore
 
 
@@ -87,14 +85,14 @@ class Supervisor:
 
     def _record(self, name: str, error) -> None:
         """Keep the last crash where a person finds it. Errors carry no key and nothing about the wearer."""
-        text = io.StringIO()
-        sys.print_exception(error, text)
-        text = name + ": " + text.getvalue()[-_RECORD_BYTES:]
-        log(ERROR, "app", text)
         self.crashes += 1
+        gc.collect()  # memory may be what it died of
+        log(ERROR, "app", name + ": " + type(error).__name__)
         try:
             store_number(self._board, _CRASHES, self.crashes)
             with open(self._board.fs + "/crash.txt", "w") as file:
-                file.write(text)
-        except OSError:
-            pass  # a full flash must not turn one crash into two
+                file.write(name + "\n")
+                sys.print_exception(error, file)
+            sys.print_exception(error)
+        except (OSError, MemoryError):
+            pass  # a full flash or heap must not turn one crash into two

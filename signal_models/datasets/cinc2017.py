@@ -6,8 +6,6 @@ import csv
 from functools import lru_cache
 from pathlib import Path
 
-import wfdb
-
 from signal_models.datasets import wfdb_record
 from signal_models.recording import Recording
 
@@ -32,8 +30,8 @@ def claims(path: Path) -> bool:
 def load(path: Path) -> Recording:
     """The lead in mV; meta["rhythm"] is the label."""
     name = wfdb_record.stem(path)
-    record = wfdb.rdrecord(str(name))
+    record = wfdb_record.read(name)
     assert record.p_signal is not None
     label = labels(path.parent)[name.name]
     meta = {"data set": "cinc2017", "rhythm": label, "meaning": MEANING.get(label, "")}
-    return Recording(name.name, ecg=record.p_signal[:, 0], ecg_fs=float(record.fs), meta=meta)
+    return Recording(name.name, ecg=record.p_signal[:, 0], ecg_fs=float(record.fs or 0), meta=meta)

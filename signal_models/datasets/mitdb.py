@@ -37,7 +37,7 @@ def claims(path: Path) -> bool:
     return header.sig_len == _SAMPLES and header.fs == _FS
 
 
-def annotations(path: Path) -> Annotations:
+def read_atr(path: Path) -> Annotations:
     """Read the `.atr` of a record."""
     note = wfdb.rdann(str(wfdb_record.stem(path)), "atr")
     times = note.sample / _FS
@@ -47,15 +47,15 @@ def annotations(path: Path) -> Annotations:
     ends = [times[i] for i, s in enumerate(symbols) if s == "]"]
     if len(ends) < len(starts):
         ends.append(_SAMPLES / _FS)
-    rhythm = [(float(times[i]), note.aux_note[i].strip("\0")) for i, s in enumerate(symbols) if s == "+"]
+    rhythm = [(float(times[i]), (note.aux_note or [])[i].strip("\0")) for i, s in enumerate(symbols) if s == "+"]
     return Annotations(times[keep], [symbols[i] for i in keep], list(zip(starts, ends, strict=True)), rhythm)
 
 
 def load(path: Path) -> Recording:
     """First channel in mV (V5 in 102, 104 and 114, MLII elsewhere), beats and heart rate."""
     name = wfdb_record.stem(path)
-    record = wfdb.rdrecord(str(name), channels=[0])
-    beats_s = annotations(path).beats_s
+    record = wfdb_record.read(name, channels=[0])
+    beats_s = read_atr(path).beats_s
     assert record.p_signal is not None and record.sig_name
     return Recording(
         name.name,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import wfdb
 
-from signal_models.datasets import folder
+from signal_models.datasets import folder, wfdb_record
 
 _ADU_PER_MV = 200.0  # the headers say gain 0, which by WFDB means this
 FS = 360.0
@@ -15,7 +14,7 @@ FS = 360.0
 
 def noise(kind: str, where: Path | None = None) -> np.ndarray:
     """First channel of noise record `kind` ("bw" or "ma"), mV at 360 Hz."""
-    record = wfdb.rdrecord(str((where or folder("nstdb")) / kind), physical=False)
+    record = wfdb_record.read((where or folder("nstdb")) / kind, physical=False)
     assert record.d_signal is not None
     return record.d_signal[:, 0] / _ADU_PER_MV
 

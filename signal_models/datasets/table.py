@@ -38,7 +38,7 @@ def save(recording: Recording, path: Path) -> None:
     fields["ppg_channels"] = np.array(recording.ppg_channels)
     for kind, (t_s, value) in recording.truth.items():
         fields[f"truth_{kind}"] = np.stack([t_s, value])
-    np.savez_compressed(path, **fields)
+    np.savez_compressed(path, **fields)  # type: ignore[arg-type]  # a name may be anything but allow_pickle
 
 
 def _header(path: Path) -> tuple[list[str], float | None, int]:

@@ -38,6 +38,14 @@ def stem(path: Path) -> Path:
     return path.with_suffix("") if path.suffix in (".hea", ".dat", ".atr", ".mat") else path
 
 
+def read(name: Path, **options) -> wfdb.Record:
+    """The record called `name` (no suffix), a single segment. options: those of wfdb.rdrecord."""
+    record = wfdb.rdrecord(str(name), **options)
+    if not isinstance(record, wfdb.Record):
+        raise UserError(f"record `{name.name}` has several segments", "give one of them")
+    return record
+
+
 def claims(path: Path) -> bool:
     """Is there a WFDB header for this path?"""
     return stem(path).with_name(stem(path).name + ".hea").is_file()
@@ -49,7 +57,7 @@ def load(path: Path) -> Recording:
     Raises UserError when no signal of the record is an ECG.
     """
     name = stem(path)
-    record = wfdb.rdrecord(str(name))
+    record = read(name)
     names, units, signals = record.sig_name or [], record.units or [], record.p_signal
     if signals is None or not len(names):
         raise UserError(f"record `{name.name}` has no signals")
@@ -59,7 +67,7 @@ def load(path: Path) -> Recording:
     else:
         raise UserError(f"record `{name.name}` has no ECG", f"its signals are {', '.join(names)}")
     meta = {"signal": names[i]}
-    fs = float(record.fs)
+    fs = float(record.fs or 0)
     beats_s = None
     if name.with_name(name.name + ".atr").is_file():
         note = wfdb.rdann(str(name), "atr")

@@ -49,7 +49,7 @@ def mirror_beats_s(x: np.ndarray) -> np.ndarray:
 def evaluate_record(path, detect=mirror_beats_s, noise: str | None = None, snr_db: float = 0.0) -> list[BeatScore]:
     """Scores of one record, one a window of WINDOWS_S; the first five minutes and flutter are left out."""
     recording = mitdb.load(path)
-    notes = mitdb.annotations(path)
+    notes = mitdb.read_atr(path)
     assert recording.ecg is not None
     ecg = recording.ecg
     if noise:

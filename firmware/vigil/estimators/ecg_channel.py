@@ -3,7 +3,8 @@
 Withheld, first reason that applies: an electrode is off: no contact; the front end settles: settling; the converter
 stood at its limit within the last 4 s: saturated; no beat for 5 s: no contact when the lead is flat (nothing of 3 uV
 in 8-20 Hz for 4 s), poor signal when it is noisy, else no pulse; fewer than 3 intervals: settling; clutter above
-96/256 of a typical beat: poor signal; outside 15..300/min: out of range. The last rate stays as best guess.
+96/256 of a typical beat: poor signal; more than 1/min outside 15..300/min: out of range. The last rate stays as best
+guess. SATURATED and LEAD_OFF are the front end's to say: only it knows its limits.
 """
 
 from micropython import const
@@ -97,7 +98,7 @@ class EcgChannel:
             self._bpm_x10 = self._rate.bpm_x10(self._period_us)
             self._span_ms = self._rate.span_ms(self._period_us)
         bpm_x10 = self._bpm_x10
-        if reason == PRESENT and not 150 <= bpm_x10 <= 3000:
+        if reason == PRESENT and not 140 <= bpm_x10 <= 3100:
             reason = OUT_OF_RANGE
         if reason != PRESENT:
             quality_pct = 0

@@ -19,7 +19,7 @@ def claims(path: Path) -> bool:
 
 
 def load(path: Path) -> Recording:
-    """One run. The pulse is AC-coupled (relative, both columns green); heart_rate stands at the middle of its window."""
+    """One run. The pulse is AC-coupled (relative, two green columns); heart_rate stands at its window's middle."""
     signals = np.asarray(io.loadmat(path)["sig"], float)
     trace = path.with_name(path.stem.removesuffix("_BPMtrace") + "_BPMtrace.mat")
     truth = {}

@@ -57,6 +57,6 @@ def tables() -> list[Table]:
         Table(
             "SPO2_X100",
             np.rint(100 * spo2_pct(r)).astype(int),
-            "SpO2 in 0.01 % at R = 0, 1/16, 2/16 ... 2; Maxim UG7087 Rev 0 section 3.2, MAX30101, finger; valid 70..100 %",
+            "SpO2 in 0.01 % at R = 0, 1/16 ... 2; Maxim UG7087 Rev 0 section 3.2, MAX30101, finger; valid 70..100 %",
         ),
     ]

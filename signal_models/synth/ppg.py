@@ -13,6 +13,7 @@ band-limited noise with its own ratio of ratios, not a mechanical model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -135,7 +136,7 @@ def _foot_to_peak(shape: np.ndarray, fs: float, onsets_s: np.ndarray) -> float:
     """Median of peak minus foot over the pulses."""
     edges = np.round(onsets_s * fs).astype(int)
     edges = edges[(edges >= 0) & (edges < len(shape))]
-    spans = [np.ptp(shape[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    spans = [np.ptp(shape[a:b]) for a, b in pairwise(edges) if b > a]
     return float(np.median(spans)) if spans else 1.0
 
 

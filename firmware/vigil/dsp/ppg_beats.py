@@ -1,6 +1,6 @@
 """Pulse onsets from the high-passed pulse at 25 Hz, one sample at a time.
 
-The rise over 120 ms is compared with half of a decaying average of the rises of past beats: a dicrotic wave rises
+The rise over 160 ms is compared with half of a decaying average of the rises of past beats: a dicrotic wave rises
 less than its systole and comes before that average has faded. A peak of the rise waits for the refractory time;
 a larger one that comes meanwhile takes its place. The onset is where the tangent at the steepest place meets the
 level of the foot (intersecting tangents). docs/adr/0005 tells what else was considered.
@@ -27,7 +27,7 @@ LEARN_FROM = const(75)  # LEARN after a start: 1 s to settle, 2 s to learn the l
 # Words of a beat.
 ONSET_BACK_Q8 = const(0)  # samples from the onset to now
 HEIGHT = const(1)  # foot to peak, half counts
-RISE = const(2)  # steepest rise over 120 ms, half counts
+RISE = const(2)  # steepest rise over 160 ms, half counts
 
 
 def restart(state):
@@ -43,16 +43,16 @@ def restart(state):
 def step(ring, column: int, count: int, state, beat) -> int:
     """Look at the newest sample (ring[column * 256 + count % 256]). Returns 1 when it made a beat certain.
 
-    beat: int32, 3 words, written then. A beat is certain at the latest REFRACTORY (at most 25) samples after its
+    beat: int32, 3 words, written then. A beat is certain at the latest REFRACTORY (at most 13) samples after its
     steepest place.
-    Scaling and overflow: |ring| <= 2**15, so |rise| < 2**16; rise * 16 < 2**20; 768 * 2**16 < 2**26.
+    Scaling and overflow: |ring| <= 2**15, so |rise| < 2**16; rise * 16 < 2**20; 512 * 2**16 = 2**25.
     """
     r = ptr16(ring)
     s = ptr32(state)
     o = ptr32(beat)
     base = column * 256
     v = (int(r[base + (count & 255)]) ^ 0x8000) - 0x8000
-    rise = v - ((int(r[base + ((count - 3) & 255)]) ^ 0x8000) - 0x8000)
+    rise = v - ((int(r[base + ((count - 4) & 255)]) ^ 0x8000) - 0x8000)
     rise1 = int(s[_RISE1]) - _BIAS
     rise2 = int(s[_RISE2]) - _BIAS
     s[_RISE1] = rise + _BIAS
@@ -73,12 +73,12 @@ def step(ring, column: int, count: int, state, beat) -> int:
     refractory = int(s[REFRACTORY])
     made = 0
     if wait > refractory:
-        # Certain. Its steepest place lies `wait` - 1 samples back, minus 1.5 for the span of the rise.
+        # Certain. Its steepest place lies `wait` - 1 samples back, minus 2 for the span of the rise.
         peak = int(s[_PEAK])
         at = count - wait
         foot = 32767
-        i = 2
-        while i < 10:
+        i = 3
+        while i < 11:
             v = (int(r[base + ((at - i) & 255)]) ^ 0x8000) - 0x8000
             if v < foot:
                 foot = v
@@ -90,16 +90,17 @@ def step(ring, column: int, count: int, state, beat) -> int:
             if v > top:
                 top = v
             i += 1
-        v = ((int(r[base + ((at - 1) & 255)]) ^ 0x8000) - 0x8000) + (
-            (int(r[base + ((at - 2) & 255)]) ^ 0x8000) - 0x8000
-        )
-        drop = (v >> 1) - foot
-        back = (drop * 768) // peak
+        # The tangent's slope is taken over the middle 80 ms, where it is steepest.
+        slope = (int(r[base + ((at - 1) & 255)]) ^ 0x8000) - (int(r[base + ((at - 3) & 255)]) ^ 0x8000)
+        if slope <= peak >> 2:
+            slope = (peak >> 2) + 1
+        v = (int(r[base + ((at - 2) & 255)]) ^ 0x8000) - 0x8000
+        back = ((v - foot) * 512) // slope
         if back > 1280:
             back = 1280  # at most 200 ms before the steepest place
         if back < 0:
             back = 0
-        o[0] = (wait << 8) + 384 + back - (int(s[_FRAC_Q8]) - _BIAS)
+        o[0] = (wait << 8) + 512 + back - (int(s[_FRAC_Q8]) - _BIAS)
         o[1] = top - foot
         o[2] = peak
         if peak * 8 > level:

@@ -77,9 +77,11 @@ def decimate(data, n: int, k: int, shift: int, state, out) -> int:
 def highpass(x, row: int, k: int, state, coef_q14, ring) -> int:
     """One decimated row of k columns: update DC and pulse of each, append the pulse to `ring`. Returns the age.
 
-    ring: int16, k * RING; column c's newest sample is ring[c * RING + COUNT % RING] after the call. Unit: half
-    counts at the converter (an eighth... of the decimated sum divided by 4), upright. Below OFF, and where the light jumps by
-    more than a quarter of its DC, the filters start again from the sample at hand, with the pulse at 0.
+    ring: int16, (k + 1) * RING; column c's newest sample is ring[c * RING + COUNT % RING] after the call. Unit: half
+    counts at the converter, upright. Column k is the pulse column less its DC only (a high-pass of first order at
+    0.12 Hz): beats are sought there, because the steeper one makes a rise out of the flat end of a long diastole.
+    Below OFF, and where the light jumps by more than a quarter of its DC, the filters start again from the sample at
+    hand, with the pulse at 0.
     Scaling and overflow: |x| <= 2**21. The second difference e is clamped to 2**17 and held in Q3, y in Q3 to
     2**20: each product is split, |c| * 2**13 <= 2**28, and the sum of the three is <= 4.9e8 < 2**29.
     """
@@ -128,7 +130,7 @@ def highpass(x, row: int, k: int, state, coef_q14, ring) -> int:
             s[q + 2] = 0
             s[q + 3] = 0
             s[q + 4] = v << 8
-            y = 0
+            y = z = 0
         else:
             w = 2 * q
             x1 = (((int(s16[w + 1]) ^ 0x8000) - 0x8000) << 16) | int(s16[w])
@@ -136,6 +138,7 @@ def highpass(x, row: int, k: int, state, coef_q14, ring) -> int:
             y1 = (((int(s16[w + 5]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 4])
             y2 = (((int(s16[w + 7]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 6])
             dc = (((int(s16[w + 9]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 8])
+            z = (v - (dc >> 8)) >> 2
             s[q + 4] = dc + ((v << 3) - (dc >> 5))  # one pole, 32 samples; |dc_q8| <= 2**29
             e = v - 2 * x1 + x2
             if e > 131071:
@@ -156,6 +159,13 @@ def highpass(x, row: int, k: int, state, coef_q14, ring) -> int:
             s[q + 3] = y1
         if not upright:
             y = 0 - y
+            z = 0 - z
         r[c * RING + (at & 255)] = (y + 16) >> 5
+        if c == int(s[PULSE]):
+            if z > 32767:
+                z = 32767
+            if z < -32767:
+                z = -32767
+            r[k * RING + (at & 255)] = z
         c += 1
     return age

@@ -37,12 +37,13 @@ from vigil.core.records import (
 from vigil.dsp import ppg_beats, ppg_front
 from vigil.dsp.coeffs.ppg import HIGHPASS_Q14
 from vigil.estimators.contact import OFF_COUNTS, Contact
-from vigil.estimators.pulse_rate import PulseRate
+from vigil.estimators.pulse_rate import SURE_Q10, PulseRate
 from vigil.estimators.spo2 import Spo2
 
 _ROWS = const(64)  # longest block
 _TICK = const(25)  # decimated samples between evaluations: 1 s
 _NOMINAL_US = const(10000)
+_SPAN = const(225)  # decimated samples that a reading covers at most: 9 s
 _CENTRE_Q8 = const(3 * 256 + 128)  # a decimated sample stands 3.5 samples before its last row
 _SATURATED_HOLD = const(250)  # decimated samples: a saturated one spoils a window of 8 s and its filters' tail
 
@@ -50,15 +51,14 @@ _SATURATED_HOLD = const(250)  # decimated samples: a saturated one spoils a wind
 class PpgChannel:
     """One PPG sensor.
 
-    on_beat, when given, is called with each core Beat (a pulse onset) as soon as it is certain: at the latest 1.3 s
+    on_beat, when given, is called with each core Beat (a pulse onset) as soon as it is certain: at the latest 0.6 s
     after its steepest place. Pulse comes from the infrared column, from green or the first one where there is none.
     """
 
     def __init__(self, on_beat=None):
         self._on_beat = on_beat
         self._rows = 0  # samples since the first ever
-        self._columns = None
-        self._relative = -1
+        self._arrange((RED, IR), 0)  # the usual part's buffers are made before TLS cuts the heap to pieces
         self._period_us = _NOMINAL_US
         self._beat = array("i", bytes(12))
         self._beats = array("i", bytes(4 * ppg_beats.WORDS))
@@ -71,12 +71,10 @@ class PpgChannel:
         """Forget the signal. Sample counting goes on."""
         self._decimator = array("i", bytes(4 * (2 + 2 * ppg_front.COLUMNS_MAX)))
         self._front = array("i", bytes(4 * (5 + 5 * ppg_front.COLUMNS_MAX)))
-        if self._columns is not None:
-            self._front[ppg_front.SIGN] = 1 if self._relative else -1
-            self._front[ppg_front.OFF] = 0 if self._relative else OFF_COUNTS * 8
-            self._front[ppg_front.PULSE] = self._pulse_column
-        self._tick = 0  # decimated samples since the last evaluation
-        self._evaluated = 0  # decimated samples at the last evaluation, at most 250
+        self._front[ppg_front.SIGN] = 1 if self._relative else -1
+        self._front[ppg_front.OFF] = 0 if self._relative else OFF_COUNTS * 8
+        self._front[ppg_front.PULSE] = self._pulse_column
+        self._tick = 1  # decimated samples since the last evaluation; the first one takes two sums of 4
         self._since_saturated = _SATURATED_HOLD
         self._pi_x1000 = 0
         self._restart()
@@ -110,7 +108,7 @@ class PpgChannel:
                 self._restart()
             self._age = age
             if age:
-                if ppg_beats.step(self._ring, self._pulse_column, state[ppg_front.COUNT], self._beats, self._beat):
+                if ppg_beats.step(self._ring, k, state[ppg_front.COUNT], self._beats, self._beat):
                     self._take_beat(block, row)
             if self._since_saturated < _SATURATED_HOLD:
                 self._since_saturated += 1
@@ -124,7 +122,8 @@ class PpgChannel:
     def report(self, t_ms, out):
         """Append one Reading of each kind to out: the state of the last full second. t_ms: end of the last block."""
         end_ms = t_ms - self._tick * 4 * self._period_us // 1000
-        start_ms = end_ms - min(self._age, 200) * 4 * self._period_us // 1000
+        span = min(max(self._age - self._tick, 0), _SPAN)
+        start_ms = max(0, end_ms - span * 4 * self._period_us // 1000)  # nothing is older than the boot
         pulse, spo2, contact = self.pulse, self.spo2, self.contact
         blocked = PRESENT
         if self._age == 0 and not self._relative:
@@ -167,11 +166,12 @@ class PpgChannel:
         self._ir_column = columns.index(IR) if IR in columns else -1
         self._pulse_column = self._ir_column if IR in columns else columns.index(GREEN) if GREEN in columns else 0
         self._rows_out = array("i", bytes(4 * k * (_ROWS // 4 + 1)))
-        self._ring = array("h", bytes(2 * k * ppg_front.RING))
+        self._ring = array("h", bytes(2 * (k + 1) * ppg_front.RING))
 
     def _restart(self):
         """The light began anew: no beat, no value of before belongs to what comes."""
         self._age = 0
+        self._loose = 7
         ppg_beats.restart(self._beats)
         self.pulse.reset()
         self.spo2.reset()
@@ -190,10 +190,13 @@ class PpgChannel:
         state = self._front
         count = state[ppg_front.COUNT]
         pulse.evaluate(self._ring, self._pulse_column, count, age)
-        if pulse.clarity_q10 > 700 and pulse.period_q8:
-            self._beats[ppg_beats.REFRACTORY] = min(max(pulse.period_q8 * 115 >> 16, 6), 25)  # 0.45 periods
+        # No beat within 5/8 of a clear period, nor within half of the last one while none is clear; at most 0.52 s,
+        # which is later than any dicrotic wave.
+        if pulse.clarity_q10 > SURE_Q10:
+            self._beats[ppg_beats.REFRACTORY] = min(max(pulse.period_q8 * 5 >> 11, 6), 13)
+            self._loose = min(max(pulse.period_q8 >> 9, 6), 13)
         else:
-            self._beats[ppg_beats.REFRACTORY] = 7
+            self._beats[ppg_beats.REFRACTORY] = self._loose
         if self._relative:
             return
         dc = state[ppg_front.DC + 5 * self._pulse_column] >> 8

@@ -1,4 +1,4 @@
-"""Pulse rate from the beats of the last 10 s, checked against the period of the last 8 s."""
+"""Pulse rate from the beats of the last 9 s, checked against the period of the last 8 s."""
 
 from array import array
 
@@ -11,13 +11,17 @@ _FIRST = const(5)  # lags searched: 300 bpm ...
 _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
 _WINDOW_MIN = const(100)  # and the least: 4 s
-_SPAN_Q8 = const(250 * 256)  # beats that count: the last 10 s
+_SPAN_Q8 = const(225 * 256)  # beats that count: the last 9 s, of which the newest second may not be certain yet
 _BEATS = const(64)  # ring of beats: 10 s at 240 bpm and some
+_FRESH_Q8 = const(75 * 256)  # without a beat for 3 s there is no pulse
 _MASK = const(0x3FFFFFFF)  # onset times: 1/256 samples, modulo 2**30 (46 h)
 _BPM_X10 = const(60 * 10 * 25)  # bpm * 10 = this / period in samples
 
 # The thresholds were set on synthetic grids and on BIDMC as a whole (docs/adr/0005).
-_CLEAR_Q10 = const(614)  # autocorrelation from which the period is believed on its own
+SURE_Q10 = const(700)  # autocorrelation from which the period sets the detector's refractory time
+_CLEAR_Q10 = const(600)  # from which it overrules beats that come too close: dicrotic waves were counted
+_FAIR_Q10 = const(400)  # from which it confirms the usual interval: single beats were missed or added
+_SHORT_Q8 = const(10 * 256)  # 0.4 s: a dicrotic wave does not come later after its beat
 _QUALITY_MIN = const(30)
 
 
@@ -34,6 +38,7 @@ class PulseRate:
         self._onset_q8 = array("i", bytes(4 * _BEATS))
         self._height = array("H", bytes(2 * _BEATS))
         self._sorted = array("H", bytes(2 * _BEATS))
+        self._interval_q8 = array("H", bytes(2 * _BEATS))
         self.reset()
 
     def reset(self):
@@ -69,17 +74,16 @@ class PulseRate:
     def height(self) -> int:
         """Median height of the last (at most 8) beats, half counts; 0 without beats."""
         n = min(self._n, 8)
-        if not n:
-            return 0
-        s = self._sorted
         for i in range(n):
-            v = self._height[(self._at - 1 - i) % _BEATS]
-            j = i
-            while j and s[j - 1] > v:
-                s[j] = s[j - 1]
-                j -= 1
-            s[j] = v
-        return s[n >> 1]
+            self._sort_in(self._height[(self._at - 1 - i) % _BEATS], i)
+        return self._sorted[n >> 1] if n else 0
+
+    def _sort_in(self, v: int, n: int):
+        s = self._sorted
+        while n and s[n - 1] > v:
+            s[n] = s[n - 1]
+            n -= 1
+        s[n] = v
 
     def _peak_q8(self, lag: int) -> int:
         """Place of the maximum of the parabola through acf[lag-1..lag+1], Q8."""
@@ -116,38 +120,49 @@ class PulseRate:
         now_q8 = count << 8
         times = self._onset_q8
         newest = times[(self._at - 1) % _BEATS]
-        intervals = rough = last_ibi = 0
-        span_q8 = 0
+        intervals = self._interval_q8
+        n = rough_q8 = span_q8 = 0
         for i in range(1, self._n):
             t = times[(self._at - 1 - i) % _BEATS]
             if (now_q8 - t) & _MASK > _SPAN_Q8:
                 break
-            ibi = ((newest - t) & _MASK) - span_q8
-            span_q8 += ibi
-            if i > 1:
-                rough += abs(ibi - last_ibi)
-            last_ibi = ibi
-            intervals += 1
+            ibi_q8 = ((newest - t) & _MASK) - span_q8
+            span_q8 += ibi_q8
+            if n:
+                rough_q8 += abs(ibi_q8 - intervals[n - 1])
+            intervals[n] = ibi_q8
+            self._sort_in(ibi_q8, n)
+            n += 1
         clarity_q10 = self.clarity_q10
         by_period = _BPM_X10 * 256 // self.period_q8 if self.period_q8 else 0
-        fresh = self._n and (now_q8 - newest) & _MASK <= 75 * 256
-        if intervals < 2 or not fresh:
+        if n < 2 or (now_q8 - newest) & _MASK > _FRESH_Q8:
             self.bpm_x10 = by_period or None
             self.quality_pct = 0
-            self.reason = NO_PULSE if clarity_q10 < _CLEAR_Q10 else POOR_SIGNAL
+            self.reason = POOR_SIGNAL if clarity_q10 >= _CLEAR_Q10 else NO_PULSE
             return
-        by_beats = intervals * (_BPM_X10 * 16) // (span_q8 >> 4)
-        rough_pct = rough * 25 // (span_q8 >> 2)  # mean change from interval to interval, % of the mean interval
-        differ_pct = abs(by_beats - by_period) * 100 // by_beats
-        if differ_pct <= 8:
-            value = by_beats
+        value = n * (_BPM_X10 * 16) // (span_q8 >> 4)
+        if _differ_pct(value, by_period) <= 4:
             quality = 20 + (clarity_q10 * 80 >> 10)
-        elif clarity_q10 >= _CLEAR_Q10 and rough_pct > 12:
-            value = by_period  # a regular pulse whose beats were miscounted
-            quality = clarity_q10 * 50 >> 10
         else:
-            value = by_beats  # irregular, or noise
-            quality = 60 - rough_pct
+            middle = self._sorted[n >> 1]
+            m = total_q8 = 0
+            for i in range(n):
+                if abs(intervals[i] - middle) * 4 <= middle:
+                    m += 1
+                    total_q8 += intervals[i]
+            usual = m * (_BPM_X10 * 16) // (total_q8 >> 4)
+            if clarity_q10 >= _FAIR_Q10 and _differ_pct(usual, by_period) <= 8:
+                value = usual
+                quality = 10 + (clarity_q10 * 80 >> 10)
+            elif clarity_q10 >= _CLEAR_Q10 and self._sorted[n >> 2] <= _SHORT_Q8 and by_period < value:
+                value = by_period
+                quality = clarity_q10 * 50 >> 10
+            else:  # irregular, or noise: less sure the more each interval differs from the one before, % of the mean
+                quality = 60 - rough_q8 * 25 // (span_q8 >> 2)
         self.bpm_x10 = value
         self.quality_pct = min(max(quality, 0), 99)
         self.reason = PRESENT if quality >= _QUALITY_MIN else POOR_SIGNAL
+
+
+def _differ_pct(value: int, other: int) -> int:
+    return abs(value - other) * 100 // value

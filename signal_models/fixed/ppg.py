@@ -1,0 +1,296 @@
+"""int64 mirror of the firmware's PPG chain: its specification again, whole records at a time.
+
+Equal to the firmware bit for bit, and many times faster: windows are numpy, only what feeds back is a loop.
+`run` takes counts (n, k) at 100 Hz without gaps and gives what the channel knows at the end of each second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from signal_models.design import ppg as design
+
+TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 100, 225  # decimated samples: 1 s, 8 s, 4 s, 9 s
+FIRST, LAST = 5, 53  # lags of the period search
+CAP = 13
+SURE = 700
+CLEAR = 600
+SHORT_Q8 = 10 * 256
+OFF = 10_000 * 8
+SPO2_X100 = np.rint(100 * design.spo2_pct(np.arange(design.SPO2_ENTRIES) * design.SPO2_STEP)).astype(int)
+
+
+@dataclass
+class Front:
+    """Per decimated sample: pulse (m, k) and slow (m,) in half counts, dc_q8 (m, k), age (m,)."""
+
+    pulse: np.ndarray
+    slow: np.ndarray
+    dc_q8: np.ndarray
+    age: np.ndarray
+
+
+@dataclass
+class Tick:
+    """What the channel knows at the end of a second. Rates in 0.1 bpm, -1 for none."""
+
+    count: int
+    age: int
+    bpm_x10: int = -1
+    quality_pct: int = 0
+    clarity_q10: int = 0
+    period_q8: int = 0
+    pi_x1000: int = 0
+    r_q12: int = 0
+    spo2_x10: int = -1
+    shared_q12: int = 0
+    settled: bool = False
+
+
+@dataclass
+class Run:
+    """onsets_q8: 1/256 samples of the input (100 Hz), one a beat. ticks: one a second."""
+
+    onsets_q8: list[int] = field(default_factory=list)
+    ticks: list[Tick] = field(default_factory=list)
+
+
+def decimate(counts: np.ndarray, shift: int = 0) -> np.ndarray:
+    """Sums of 8 rows every 4, (m, k); the first ends with row 7."""
+    counts = np.asarray(counts, np.int64)
+    fours = counts[: len(counts) // 4 * 4].reshape(-1, 4, counts.shape[1]).sum(axis=1)
+    return (fours[1:] + fours[:-1]) >> shift
+
+
+def front(x: np.ndarray, column: int, *, relative: bool) -> Front:
+    """High-pass and DC of decimated sums (m, k); `column` judges contact."""
+    m, k = x.shape
+    b0, a1, a2 = (int(c) for c in design.highpass_q14())
+    out = Front(np.zeros((m, k), np.int64), np.zeros(m, np.int64), np.zeros((m, k), np.int64), np.zeros(m, np.int64))
+    sign = 1 if relative else -1
+    age = 0
+    state: list[list[int]] = [[0] * 5 for _ in range(k)]
+    rows = x.tolist()
+    for n, row in enumerate(rows):
+        v = row[column]
+        if relative:
+            begin = age == 0
+            age = min(age + 1, 0x3FFFFF)
+        else:
+            dc = state[column][4] >> 8
+            begin = v < OFF or age == 0 or abs(v - dc) > dc >> 2
+            age = 0 if v < OFF else 1 if begin else min(age + 1, 0x3FFFFF)
+        out.age[n] = age
+        for c, v in enumerate(row):
+            x1, x2, y1, y2, dc_q8 = state[c]
+            if begin:
+                state[c] = [v, v, 0, 0, v << 8]
+                y = z = 0
+            else:
+                z = (v - (dc_q8 >> 8)) >> 2
+                e = max(-131071, min(131071, v - 2 * x1 + x2)) << 3
+                high = b0 * (e >> 7) + a1 * (y1 >> 7) + a2 * (y2 >> 7)
+                low = (b0 * (e & 127) + a1 * (y1 & 127) + a2 * (y2 & 127) + 64) >> 7
+                y = max(-1048540, min(1048540, (high + low + 64) >> 7))
+                state[c] = [v, x1, y, y1, dc_q8 + (v << 3) - (dc_q8 >> 5)]
+            out.pulse[n, c] = (sign * y + 16) >> 5
+            out.dc_q8[n, c] = state[c][4]
+            if c == column:
+                out.slow[n] = max(-32767, min(32767, sign * z))
+    return out
+
+
+class Beats:
+    """Streaming beat detector over the slow pulse since a restart; `refractory` is set from outside."""
+
+    def __init__(self) -> None:
+        self.level, self.learn, self.refractory, self.loose = 0, 75, 6, 7
+        self.rises = [0, 0]  # of the last sample and the one before
+        self.peak_at, self.peak, self.frac = -1, 0, 0
+
+    def step(self, v: list[int], n: int) -> tuple[int, int] | None:
+        """v: samples up to v[n] (0 before the first). Returns (onset in 1/256 samples, height) of a beat now certain."""
+
+        def at(i: int) -> int:
+            return v[i] if i >= 0 else 0
+
+        rise = at(n) - at(n - 4)
+        last, before = self.rises
+        self.rises = [rise, last]
+        if self.learn:
+            if self.learn <= 50:
+                self.level = max(self.level, 12 * rise)
+            self.learn -= 1
+            return None
+        self.level -= self.level >> 6
+        beat = None
+        if self.peak_at >= 0 and n - self.peak_at > self.refractory:
+            p = self.peak_at
+            foot = min(at(p - i) for i in range(3, 11))
+            top = max(at(i) for i in range(p, min(p + 9, n)))
+            slope = at(p - 1) - at(p - 3)
+            if slope <= self.peak >> 2:
+                slope = (self.peak >> 2) + 1
+            back = min(max((at(p - 2) - foot) * 512 // slope, 0), 1280)
+            beat = ((p << 8) - 512 - back + self.frac, top - foot)
+            limited = min(self.peak, self.level >> 3)
+            self.level += (16 * limited - self.level) >> 2
+            self.peak_at = -1
+        if last > before and last >= rise and last > 5 and 32 * last > self.level:
+            if self.peak_at < 0 or last > self.peak:
+                self.peak_at, self.peak = n - 1, last
+                self.frac = (rise - before) * 128 // (2 * last - rise - before)
+        return beat
+
+
+def scaled(x: np.ndarray) -> tuple[np.ndarray, int]:
+    """x times a power of two, largest magnitude 1024..2047; and the right shift."""
+    most = max(1, int(np.abs(x).max()))
+    shift = max(most.bit_length() - 11, -11)
+    return (x >> shift if shift > 0 else x << -shift), shift
+
+
+def autocorrelation_q10(x: np.ndarray) -> np.ndarray:
+    """Normalised square difference function at lags 0..LAST (0 below FIRST)."""
+    out = np.zeros(LAST + 1, np.int64)
+    square = x * x
+    for lag in range(FIRST, LAST + 1):
+        a, b = slice(None, len(x) - lag), slice(lag, None)
+        energy = int(((square[a] + square[b]) >> 1).sum())
+        out[lag] = int((x[a] * x[b]).sum()) // ((energy >> 10) + 1)
+    return out
+
+
+def _parabola_q8(acf: np.ndarray, lag: int) -> int:
+    left, here, right = (int(acf[i]) for i in (lag - 1, lag, lag + 1))
+    bend = 2 * here - left - right
+    return (lag << 8) + ((right - left) * 128 // bend if bend > 0 else 0)
+
+
+def period_q8(acf: np.ndarray) -> tuple[int, int]:
+    """(period in 1/256 samples, autocorrelation there), both 0 when there is none."""
+    middle, left, right = acf[FIRST + 1 : LAST], acf[FIRST : LAST - 1], acf[FIRST + 2 : LAST + 1]
+    peaks = np.flatnonzero((middle > 0) & (middle >= left) & (middle > right)) + FIRST + 1
+    if not len(peaks):
+        return 0, 0
+    lag = int(peaks[acf[peaks] * 100 >= acf[peaks].max() * 85][0])
+    fine = _parabola_q8(acf, lag)
+    m = 2
+    while (near := (fine * m + 128) >> 8) + 2 <= LAST:
+        if acf[near + 1] > acf[near]:
+            near += 1
+        elif acf[near - 1] > acf[near]:
+            near -= 1
+        if near + 1 > LAST or acf[near] < max(acf[near - 1], acf[near + 1]) or acf[near] * 2 < acf[lag]:
+            break
+        fine = _parabola_q8(acf, near) // m
+        m += 1
+    return fine, int(acf[lag])
+
+
+def combine(tick: Tick, onsets_q8: list[int]) -> None:
+    """Pulse rate and its quality from onsets (1/256 decimated samples) and the period."""
+    now = tick.count << 8
+    by_period = 15000 * 256 // tick.period_q8 if tick.period_q8 else 0
+    recent = [t for t in onsets_q8[-64:] if now - t <= SPAN * 256]
+    if onsets_q8 and (not recent or recent[-1] != onsets_q8[-1]):
+        recent = onsets_q8[-1:]
+    if len(recent) < 3 or now - onsets_q8[-1] > 75 * 256:
+        tick.bpm_x10, tick.quality_pct = by_period or -1, 0
+        return
+    intervals = np.diff(recent)
+    span = int(intervals.sum())
+    by_beats = len(intervals) * 15000 * 16 // (span >> 4)
+    rough = int(np.abs(np.diff(intervals)).sum()) * 25 // (span >> 2)
+    clarity = tick.clarity_q10
+    if abs(by_beats - by_period) * 100 // by_beats <= 4:
+        tick.bpm_x10, quality = by_beats, 20 + (clarity * 80 >> 10)
+    else:
+        ordered = np.sort(intervals)
+        middle, short = int(ordered[len(ordered) >> 1]), int(ordered[len(ordered) >> 2])
+        typical = intervals[np.abs(intervals - middle) * 4 <= middle]
+        by_typical = len(typical) * 15000 * 16 // (int(typical.sum()) >> 4)
+        if abs(by_typical - by_period) * 100 // by_typical <= 8 and clarity >= 400:
+            tick.bpm_x10, quality = by_typical, 10 + (clarity * 80 >> 10)
+        elif clarity >= CLEAR and short <= SHORT_Q8 and by_period < by_beats:
+            tick.bpm_x10, quality = by_period, clarity * 50 >> 10
+        else:
+            tick.bpm_x10, quality = by_beats, 60 - rough
+    tick.quality_pct = min(max(quality, 0), 99)
+
+
+def ratio_q12(a: int, b: int) -> int:
+    """a / b in Q12 within +-4, after both are shifted down until b < 2**15 and |a| < 2**16."""
+    while b > 32767 or a > 65535 or a < -65535:
+        a, b = a >> 1, b >> 1
+    if b < 1:
+        return 16384 if a > 0 else -16384
+    return min(max((a << 12) // b, -16384), 16384)
+
+
+def ratio_of_ratios(tick: Tick, red: np.ndarray, ir: np.ndarray, dc_red: int, dc_ir: int) -> None:
+    """R and SpO2 from windows of both columns and their DC."""
+    x, shift_ir = scaled(ir)
+    y, shift_red = scaled(red)
+    xx, xy, yy = int((x * x).sum()), int((x * y).sum()), int((y * y).sum())
+    slope = ratio_q12(xy, xx)
+    tick.shared_q12 = slope * ratio_q12(xy, yy) >> 12
+    if slope <= 0:
+        return
+    shift = shift_red - shift_ir
+    r = slope * ratio_q12(dc_ir, dc_red) >> 12
+    tick.r_q12 = min(r << shift if shift > 0 else r >> -shift, 8191)
+    i, part = tick.r_q12 >> 8, tick.r_q12 & 255
+    x100 = int(SPO2_X100[i]) + ((int(SPO2_X100[i + 1] - SPO2_X100[i]) * part) >> 8)
+    tick.spo2_x10 = (x100 + 5) // 10
+
+
+def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative: bool = False) -> Run:
+    """The whole chain. pulse, red, ir: columns of counts (n, k), -1 where there is none."""
+    x = decimate(counts, 3 if relative else 0)
+    f = front(x, pulse, relative=relative)
+    result = Run()
+    slow = f.slow.tolist()
+    beats, onsets, heights = Beats(), [], []
+    spo2 = (-1, 0)
+    for n in range(len(x)):
+        age = int(f.age[n])
+        if n and age <= 1 and f.age[n - 1] > 1:
+            beats, onsets, heights, spo2 = Beats(), [], [], (-1, 0)
+        if age:
+            found = beats.step(slow, n)
+            if found:
+                # Counting from 1, as the firmware does.
+                onsets.append(found[0] + 256)
+                heights.append(min(max(found[1], 0), 65535))
+                result.onsets_q8.append((4 * n + 7 << 8) + (found[0] - (n << 8)) * 4 - (3 * 256 + 128))
+        if (n + 2) % TICK:
+            continue
+        tick = Tick(n + 1, age)
+        result.ticks.append(tick)
+        width = min(age, WINDOW)
+        if width >= WINDOW_MIN:
+            tick.settled = True
+            window, _ = scaled(f.pulse[n - width + 1 : n + 1, pulse])
+            tick.period_q8, tick.clarity_q10 = period_q8(autocorrelation_q10(window))
+            combine(tick, onsets)
+        if tick.clarity_q10 > SURE:
+            beats.refractory = min(max(tick.period_q8 * 5 >> 11, 6), CAP)
+            beats.loose = min(max(tick.period_q8 >> 9, 6), CAP)
+        else:
+            beats.refractory = beats.loose
+        if relative:
+            continue
+        last = sorted(heights[-8:])
+        dc = int(f.dc_q8[n, pulse]) >> 8
+        tick.pi_x1000 = (last[len(last) >> 1] if last else 0) * 12500 // ((dc >> 5) + 1)
+        if red >= 0 and ir >= 0 and width >= WINDOW_MIN:
+            part = slice(n - width + 1, n + 1)
+            dc_red, dc_ir = int(f.dc_q8[n, red]) >> 8, int(f.dc_q8[n, ir]) >> 8
+            ratio_of_ratios(tick, f.pulse[part, red], f.pulse[part, ir], dc_red, dc_ir)
+            if tick.spo2_x10 < 0:
+                tick.spo2_x10, tick.r_q12 = spo2
+            spo2 = tick.spo2_x10, tick.r_q12
+    return result

@@ -92,17 +92,6 @@ class MqttClient:
         """Connect and stay connected until `stop`."""
         self._task = asyncio.current_task()
         session = self.session
-        work = {
-            states.JOINING: self._join,
-            states.OPENING: self._open,
-            states.SECURING: self._secure,
-            states.GREETING: self._greet,
-            states.SUBSCRIBING: self._subscribe,
-            states.ONLINE: self._serve,
-            states.LEAVING: self._leave,
-            states.RESETTING: self._reset_radio,
-            states.WAITING: self._wait,
-        }
         event = states.STOP if self._stopping else states.START
         try:
             while True:
@@ -114,9 +103,10 @@ class MqttClient:
                     self._close()
                 if state == states.OFF:
                     return
-                event = await self._attempt(state, work[state])
+                event = await self._attempt(state, getattr(self, "_" + states.STATE_NAMES[state]))
         finally:
             self._close()
+            session.state = states.OFF  # also where something unforeseen ended it: the next run begins anew
             self._task = None
 
     async def _attempt(self, state: int, work) -> int:
@@ -145,22 +135,22 @@ class MqttClient:
             log(WARN, "link", self.failure)
         return event
 
-    # The work of each state
+    # The work of each state, by its name
 
-    async def _join(self) -> None:
+    async def _joining(self) -> None:
         wifi = self._wifi
         if not wifi.isconnected():
             wifi.connect()
             while not wifi.isconnected():
                 await asyncio.sleep_ms(_POLL_MS)
 
-    async def _reset_radio(self) -> None:
+    async def _resetting(self) -> None:
         self._wifi.power_cycle()
 
-    async def _wait(self) -> None:
+    async def _waiting(self) -> None:
         await asyncio.sleep_ms(max(0, self.session.remaining_ms(self._clock.ms())))
 
-    async def _open(self) -> None:
+    async def _opening(self) -> None:
         found = socket.getaddrinfo(self._settings.host, self._settings.port, 0, socket.SOCK_STREAM)
         if not found:
             raise LinkError("no such host")
@@ -173,7 +163,7 @@ class MqttClient:
                 raise
         await _wait_for(plain, True)
 
-    async def _secure(self) -> None:
+    async def _securing(self) -> None:
         settings = self._settings
         if self._context is None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -193,18 +183,18 @@ class MqttClient:
         self._write_error = None
         await self._send(self._mqtt.connect(self._client_id, _KEEP_ALIVE_S))  # the handshake happens in here
 
-    async def _greet(self) -> None:
+    async def _greeting(self) -> None:
         code = (await self._expect(CONNACK))[1]
         if code:
             raise LinkError(REFUSALS[code])
 
-    async def _subscribe(self) -> None:
+    async def _subscribing(self) -> None:
         for topic in self._topics:
             await self._send(self._mqtt.subscribe(topic))
             if not (await self._expect(SUBACK))[1]:
                 raise LinkError("the broker refused the subscription")
 
-    async def _serve(self) -> None:
+    async def _online(self) -> None:
         log(INFO, "link", "online")
         self.failure = ""
         self._reader = asyncio.create_task(self._read())
@@ -239,7 +229,7 @@ class MqttClient:
             await self._send(self._mqtt.puback(event[3]))
         self._on_change()
 
-    async def _leave(self) -> None:
+    async def _leaving(self) -> None:
         await self._send(self._mqtt.disconnect())
 
     # Bytes

@@ -160,7 +160,7 @@ def test_file_that_ends_early():
         for item in core.split(data[:-5]):
             found.append(item)
     assert found == [w.sealed[5], w.sealed[6]]
-    for garbage in (b"\x9f\x01\xff", b"\x1c", b"\x81" * 100, b"\x5b" + b"\xff" * 8):
+    for garbage in (b"\x82\x01", b"\x9f\x01\xff", b"\x1c", b"\x81" * 100, b"\x5b" + b"\xff" * 8):
         with pytest.raises(Malformed):
             list(core.split(garbage))
 
@@ -220,6 +220,7 @@ def test_proof_of_possession():
     assert core.check_proof(A.public_key, nonce, proof)
     assert not core.check_proof(A.public_key, nonce[:-1], proof)
     assert not core.check_proof(A.public_key, nonce, A.sign(nonce))
+    assert not core.check_proof(A.public_key, nonce[:15], A.sign(PROOF_PREFIX + nonce[:15]))
     assert not core.check_proof(bytes([1]) + bytes(31), nonce, bytes.fromhex("58" + "66" * 31) + bytes([1]) + bytes(31))
     assert not PROOF_PREFIX.startswith(envelope.to_be_signed(b"", b"")[:2])
 

@@ -21,6 +21,7 @@ from vigil.store.queue import Queue
 
 _DRAIN_MS = const(120_000)  # after until_ms: longest wait for the last acknowledgement
 _LEAVE_MS = const(5_000)
+_COLLECT_BYTES = const(8_192)  # collect after so much was allocated: garbage spread over the whole heap splits it up
 
 # Keys of the status in a batch (SPEC.md).
 _HEAP_FREE = const(0)  # bytes, after a collection
@@ -166,5 +167,7 @@ async def _end(tasks) -> None:
 
 def run(board) -> None:
     """Run the monitor on `board` until it is switched off (or until board.until_ms, where it is set)."""
+    gc.threshold(_COLLECT_BYTES)
+    monitor = Monitor(board)
     gc.collect()
-    asyncio.run(Monitor(board).run())
+    asyncio.run(monitor.run())

@@ -185,8 +185,9 @@ def test_full_scale_is_survived():
 def rate_of(intervals_ms):
     rate = HeartRate()
     for ms in intervals_ms:
-        rate.add(ms * 64)  # 1/256 of 4 ms
-    return rate.bpm_x10(4000)
+        rate.add(ms * 64, 80)  # 1/256 of 4 ms
+    rate.measure()
+    return rate.bpm_x10(4000) if rate.used else None
 
 
 def test_monitors_rule():
@@ -207,9 +208,26 @@ def test_monitors_rule():
         assert rate_of(intervals_ms) == bpm_x10, (intervals_ms, rate_of(intervals_ms))
 
 
+def test_quality_follows_the_beats_and_their_spread():
+    for intervals_ms, quality_pct, expected in (
+        ([800] * 12, 80, 90),
+        ([800] * 12, 0, 50),  # regular among noise
+        ([800] * 10 + [960] * 2, 20, 60),  # 6:5
+        ([800] * 10 + [970] * 2, 20, 20),
+        ([600] * 10 + [1200] * 2, 60, 60),  # 2:1
+        ([600] * 10 + [1210] * 2, 60, 20),  # irregular and not clean: withheld
+        ([600] * 10 + [1210] * 2, 20, 0),
+        ([600] * 11 + [1500], 80, 90),  # one alone does not count
+    ):
+        rate = HeartRate()
+        for ms in intervals_ms:
+            rate.add(ms * 64, quality_pct)
+        rate.measure()
+        assert rate.quality_pct == expected, (intervals_ms, rate.quality_pct)
+
+
 def test_rate_out_of_range_is_withheld():
     w = Wearer()
-    w.channel._rate.add(5000 * 64)
-    for _ in range(3):
-        w.channel._rate.add(5000 * 64)
+    for _ in range(4):
+        w.channel._rate.add(5000 * 64, 80)
     assert w.reading().absent_reason == OUT_OF_RANGE

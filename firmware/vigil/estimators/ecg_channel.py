@@ -2,9 +2,9 @@
 
 Withheld, first reason that applies: an electrode is off: no contact; the front end settles: settling; the converter
 stood at its limit within the last 4 s: saturated; no beat for 5 s: no contact when the lead is flat (nothing of 3 uV
-in 8-20 Hz for 4 s), poor signal when it is noisy, else no pulse; fewer than 3 intervals: settling; clutter above
-96/256 of a typical beat: poor signal; more than 1/min outside 15..300/min: out of range. The last rate stays as best
-guess. SATURATED and LEAD_OFF are the front end's to say: only it knows its limits.
+in 8-20 Hz for 4 s), poor signal when it is noisy (clutter above 96/256 of a beat), else no pulse; fewer than 3
+intervals: settling; a quality of the rate below 30 %: poor signal; more than 1/min outside 15..300/min: out of range.
+The last rate stays as best guess. SATURATED and LEAD_OFF are the front end's to say: only it knows its limits.
 """
 
 from micropython import const
@@ -34,6 +34,7 @@ _FLAT = const(1000)  # samples without a candidate
 _SATURATED_HOLD = const(1000)  # samples
 _NO_BEAT = const(1250)  # samples: 5 s; 15/min has a beat each 4 s
 _NOISY_Q8 = const(96)
+_SHOWN_PCT = const(30)
 _MIN_RR = const(3)  # intervals before a rate is shown
 
 
@@ -64,7 +65,6 @@ class EcgChannel:
         self._period_us = 4000
         self._t0_ms = 0
         self._t0_index = self._count
-        self._quality_pct = 0
         self._saturated_at = -_SATURATED_HOLD
         self._off = PRESENT
 
@@ -92,11 +92,13 @@ class EcgChannel:
 
     def report(self, t_ms: int, out: list) -> None:
         """Append one heart-rate Reading; t_ms: device time of the report."""
+        rate = self._rate
+        rate.measure()
         reason = self._reason()
-        quality_pct = self._quality_pct
-        if self._rate.count:
-            self._bpm_x10 = self._rate.bpm_x10(self._period_us)
-            self._span_ms = self._rate.span_ms(self._period_us)
+        quality_pct = rate.quality_pct
+        if rate.used:
+            self._bpm_x10 = rate.bpm_x10(self._period_us)
+            self._span_ms = rate.span_ms(self._period_us)
         bpm_x10 = self._bpm_x10
         if reason == PRESENT and not 140 <= bpm_x10 <= 3100:
             reason = OUT_OF_RANGE
@@ -111,14 +113,13 @@ class EcgChannel:
         if self._count - self._saturated_at < _SATURATED_HOLD:
             return SIGNAL_SATURATED
         detector = self._detector
-        noisy = detector.clutter_q8 > _NOISY_Q8
         if detector.since_beat > _NO_BEAT:
             if detector.since_candidate > _FLAT:
                 return NO_CONTACT
-            return POOR_SIGNAL if noisy else NO_PULSE
+            return POOR_SIGNAL if detector.clutter_q8 > _NOISY_Q8 else NO_PULSE
         if self._rate.count < _MIN_RR:
             return SETTLING_IN
-        return POOR_SIGNAL if noisy else PRESENT
+        return PRESENT if self._rate.quality_pct >= _SHOWN_PCT else POOR_SIGNAL
 
     def _time_ms(self, index):
         return self._t0_ms + (index - self._t0_index) * self._period_us // 1000
@@ -131,9 +132,8 @@ class EcgChannel:
         if self._last_q8 >= 0:
             rr_q8 = ((index - self._last_at) << 8) + frac_q8 - self._last_q8
             if rr_q8 > 0:
-                self._rate.add(rr_q8)
+                self._rate.add(rr_q8, quality_pct)
         self._last_at = index
         self._last_q8 = frac_q8
-        self._quality_pct = quality_pct
         if self._on_beat:
             self._on_beat(Beat(ECG, self._time_ms(index), index, frac_q8, quality_pct))

@@ -1,62 +1,86 @@
-"""Heart rate from R-R intervals by the rule that bedside monitors disclose (IEC 60601-2-27).
+"""Heart rate from R-R intervals by the rule that bedside monitors disclose (IEC 60601-2-27), and how far to trust it.
 
-The mean of the last 4 intervals when the last 3 exceed 1,200 ms each, else of the last 12 without the largest and the
-smallest. With fewer than 12 since the start or the last interruption: of those there are, without the extremes once
-there are 4.
+Rate: the mean of the last 4 intervals when the last 3 exceed 1,200 ms each, else of the last 12 without the largest and
+the smallest. With fewer since the start or the last interruption: of those there are, without the extremes once there
+are 4 or more.
+
+Quality: q, the least quality of the beats that end those intervals, corrected by their spread (second largest against
+second smallest; largest against smallest while there are fewer than 4). Up to 6:5 the rate is right even among noise:
+50 + q / 2. Beyond 2:1 either the heart is irregular or beats were missed or made up, and only a clean lead can tell:
+q - 40. In between: q.
 """
 
 from array import array
 
 from micropython import const
 
+from vigil.dsp.ecg import nth_smallest
+
 _N = const(12)
+_SLOW_Q8 = const(76800)  # 1,200 ms
 
 
 class HeartRate:
-    """Intervals of beats in 1/256 samples at the nominal 250 Hz; the measured period corrects the rate."""
+    """Intervals of beats in 1/256 samples at the nominal 250 Hz; the measured period corrects the rate.
+
+    After measure(): used (intervals in the mean, 0: no rate), quality_pct, and bpm_x10 and span_ms can be asked for.
+    """
 
     def __init__(self):
         self._rr_q8 = array("i", bytes(4 * _N))
+        self._quality_pct = array("i", bytes(4 * _N))
         self.reset()
 
     def reset(self):
         """Forget all intervals."""
-        self.count = 0
+        self.count = self.used = self.quality_pct = 0
 
-    def add(self, rr_q8: int) -> None:
-        """Take the interval that ends with the newest beat, 1/256 samples, > 0."""
-        self._rr_q8[self.count % _N] = rr_q8
+    def add(self, rr_q8: int, quality_pct: int) -> None:
+        """Take the interval that ends with the newest beat, 1/256 samples, > 0, and that beat's quality."""
+        # Newest first: what is looked at is then always the beginning of the array.
+        rr = self._rr_q8
+        quality = self._quality_pct
+        for i in range(_N - 1, 0, -1):
+            rr[i] = rr[i - 1]
+            quality[i] = quality[i - 1]
+        rr[0] = rr_q8
+        quality[0] = quality_pct
         self.count += 1
 
-    def mean(self) -> "tuple[int, int, int]":
-        """(sum in 1/256 samples, intervals in it, sum of all looked at) by the rule; (0, 0, 0) without any."""
+    def measure(self) -> None:
+        """Apply the rule to the intervals so far."""
         rr = self._rr_q8
-        count = min(self.count, _N)
-        slow = count >= 3
-        for k in range(1, 4):
-            if slow and rr[(self.count - k) % _N] <= 76800:  # 1,200 ms
-                slow = False
-        if slow and count > 4:
-            count = 4
-        least = 1 << 29
-        most = total = 0
-        for k in range(1, count + 1):
-            v = rr[(self.count - k) % _N]
-            total += v  # 12 * 2**25 at most: an interval of half an hour
-            least = min(least, v)
-            most = max(most, v)
-        if slow or count < 4:
-            return total, count, total
-        return total - least - most, count - 2, total
+        n = min(self.count, _N)
+        self.used = n
+        if not n:
+            return
+        slow = n >= 3 and nth_smallest(rr, 3, 0) > _SLOW_Q8
+        if slow:
+            n = min(n, 4)
+        trim = 1 if n >= 4 else 0
+        least = nth_smallest(rr, n, trim)
+        most = nth_smallest(rr, n, n - 1 - trim)
+        total = 0
+        for i in range(n):
+            total += rr[i]  # 12 * 2**25 at most: an interval of half an hour
+        self._span_q8 = total
+        self.used = n
+        if trim and not slow:
+            total -= nth_smallest(rr, n, 0) + nth_smallest(rr, n, n - 1)
+            self.used = n - 2
+        self._total_q8 = total
+        q = nth_smallest(self._quality_pct, n, 0)
+        if 5 * most <= 6 * least:
+            q = 50 + q // 2
+        elif most > 2 * least:
+            q = max(0, q - 40)
+        self.quality_pct = q
+
+    def bpm_x10(self, period_us: int) -> int:
+        """Measured heart rate in 0.1/min, rounded. period_us: measured sample period. Allocates beyond 30 bits."""
+        span_us = self._total_q8 * period_us >> 8
+        return (600_000_000 * self.used + span_us // 2) // span_us
 
     def span_ms(self, period_us: int) -> int:
         """Length of the stretch that the rate was made from."""
-        return self.mean()[2] // 256 * period_us // 1000
-
-    def bpm_x10(self, period_us: int) -> "int | None":
-        """Heart rate in 0.1/min, rounded; None before the first interval. period_us: measured sample period."""
-        total, n, _ = self.mean()
-        if not n:
-            return None
-        span_us = total * period_us >> 8  # beyond 30 bits for seconds of span: allocates, at a report only
-        return (600_000_000 * n + span_us // 2) // span_us
+        return self._span_q8 // 256 * period_us // 1000

@@ -19,7 +19,7 @@ class Uplink:
 
     client (link.mqtt_client.MqttClient or the like: free, publish) is set after construction, because it is made
     with on_message and wake. resend_ms: how long an acknowledgement may take; doubles while none comes at all.
-    resent: envelopes sent again in this boot.
+    resent: envelopes sent again in this boot for want of an acknowledgement (not those of a lost connection).
     """
 
     def __init__(self, clock, queue, device_id: str, resend_ms: int = 15_000):

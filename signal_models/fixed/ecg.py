@@ -190,9 +190,10 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             break
         if not k:
             until = max(c[0] + r.ahead_n, 750)
-            order = sorted((j for j in range(len(c)) if c[j] <= until), key=lambda j: (-e[j], j))
-            second = order[1] if len(order) > 1 and 2 * e[order[1]] >= e[order[0]] else order[0]
-            levels = [[values[second]] * 8 for values in (e, h, s)]
+            early = [e[j] for j in range(len(c)) if c[j] <= until]
+            most, second = [*sorted(early, reverse=True), 0][:2]
+            from_one = early.index(second if 2 * second >= most else most)
+            levels = [[values[from_one]] * 8 for values in (e, h, s)]
             measure()
         first = max(first, k - 24)
         level = min(r.noise_cap, sorted(noise)[r.noise_rank])

@@ -4,10 +4,11 @@ from array import array
 
 import numpy as np
 import pytest
+
+from boards.cpython import shim
+from signal_models.fixed import ecg as fixed
 from vigil.core.records import ECG, SampleBlock
 from vigil.estimators.ecg_channel import EcgChannel
-
-from signal_models.fixed import ecg as fixed
 
 
 def firmware(x, rng):
@@ -47,6 +48,16 @@ def test_equal_on_anything(seed, height, noise):
     rng = np.random.default_rng(seed)
     x = beats_of(rng, 8000, height, noise)
     assert firmware(x, rng) == mirror(x)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_words_may_load_signed_or_unsigned(signed, monkeypatch):
+    """Xtensa loads signed words, x86-64 unsigned ones: no kernel may depend on it."""
+    monkeypatch.setattr(shim, "SIGNED_PTR32", signed)
+    rng = np.random.default_rng(9)
+    x = (beats_of(rng, 4000, 800, 20).astype(int) - 9000).astype(np.int16)
+    found = firmware(x, rng)
+    assert len(found) > 5 and found == mirror(x)
 
 
 def test_equal_at_the_limits():

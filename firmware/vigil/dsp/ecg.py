@@ -125,8 +125,8 @@ def next_candidate(energy, after: int, upto: int) -> int:
     c = after + 1
     while c <= upto:
         e = int(pe[c & 127])
-        if e >= _FLOOR and e > int(pe[(c - 1) & 127]) and e >= int(pe[(c + 1) & 127]):
-            k = 2
+        if e >= _FLOOR:
+            k = 1
             while k <= 25 and e > int(pe[(c - k) & 127]) and e >= int(pe[(c + k) & 127]):
                 k += 1
             if k > 25:

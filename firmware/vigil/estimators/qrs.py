@@ -23,8 +23,9 @@ within 60 with q > 11/10 while rr > 150 (a P wave).
 
 Quality of a beat: 100 % - clutter / 128, where clutter is the noise again without T waves and echoes, which every
 clean lead has. Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with
-the second largest e, or the largest when the second has less than half. Latency: 40 samples of filters, 25 until a
-candidate is known, 60 until it is decided: 0.5 s. A beat found by search-back comes later, when the gap is noticed.
+the second largest e, or with the largest when the second has less than half (the earliest of equals). Latency: 40
+samples of filters, 25 until a candidate is known, 60 until it is decided: 0.5 s. A beat found by search-back comes
+later, when the gap is noticed.
 """
 
 from array import array
@@ -147,26 +148,23 @@ class QrsDetector:
         self._frac[i] = out[FRAC_Q8]
 
     def _learn(self, until):
-        best = second = self._next & 31
+        """Set all levels from one of the candidates up to sample `until`; they are the first ones, at most 32."""
         e = self._e
-        for k in range(self._next, self._known):
-            i = k & 31
-            if self._c[i] <= until:
-                if e[i] > e[best]:
-                    second = best
-                    best = i
-                elif i != best and (second == best or e[i] > e[second]):
-                    second = i
-        if 2 * e[second] < e[best]:
-            second = best
+        n = 1
+        while n < self._known and self._c[n] <= until:
+            n += 1
+        most = nth_smallest(e, n, n - 1)
+        second = nth_smallest(e, n, n - 2) if n > 1 else 0
+        wanted = second if 2 * second >= most else most
+        i = 0
+        while e[i] != wanted:
+            i += 1
         for k in range(_N):
-            self._enter(second, k)
+            self._levels[0][k] = wanted
+            self._levels[1][k] = self._h[i]
+            self._levels[2][k] = self._s[i]
         self._measure()
         self._learnt = True
-
-    def _enter(self, i, k):
-        for values, level in zip((self._e, self._h, self._s), self._levels):
-            level[k] = values[i]
 
     def _measure(self):
         levels = self._levels

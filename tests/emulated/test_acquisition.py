@@ -223,3 +223,13 @@ def test_the_device_ends_with_its_emulators(tmp_path):
         server.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+def test_without_the_interrupt_line_the_fifo_is_polled(tmp_path):
+    scenario = Scenario(recording(), clock_error=0.02)
+    wiring = scenario.wiring()
+    del wiring["irq:max30102"]
+    scenario.wiring = lambda: wiring
+    result = run(tmp_path, scenario, 25)
+    assert result.end["lost"] == [0, 0] and len(result.flagged(PPG, GAP)) == 1
+    assert all(abs(b.period_us - 9804) < 40 for b in result.of(PPG) if b.t0_ms > 12000)

@@ -149,7 +149,8 @@ class PpgSource:
                 self._edge_us += (first - edge) * period_us
                 self._edge_us &= 0x3FFFFFFF
                 self._edge_index = -1
-        else:
+        else:  # no interrupt to go by: the newest sample is at most one period old
+            self._rate.mark(first + n - 1, now_us)
             block.t0_ms = clock.ms() - n * self._rate.period_us // 1000
         block.n = n
         block.period_us = self._rate.period_us

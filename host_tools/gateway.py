@@ -23,7 +23,7 @@ from host_tools.errors import UserError
 from host_tools.eventlog import EventLog
 from host_tools.sources.mqtt import Message, MqttSource
 from host_tools.store import Store, Transaction, sqlite_url
-from host_tools.verify import verify
+from host_tools.verify import Reason, verify
 from vigil.wire import ack
 
 CONFIG_NAME = "gateway.toml"
@@ -155,6 +155,12 @@ class Gateway:
 
 def _decide(transaction: Transaction, message: Message, result: Result) -> None:
     outcome = verify(message.payload, topic_device=message.device, device=transaction.device(message.device))
+    if outcome.reason == Reason.REPLAYED and message.redelivered and transaction.holds(message.device, message.payload):
+        # The broker had not heard that we were done when a gateway or the broker died, and the device has moved on.
+        # Only the broker can mark a message so: what anybody sends again is new to it, and stays a replay.
+        transaction.duplicate(message.device)
+        result.duplicates += 1
+        return
     if outcome.verdict == "rejected" or outcome.batch is None:
         transaction.reject(message.device, outcome.reason, message.payload)
         result.rejected.append((message.device, outcome.reason, outcome.detail))

@@ -269,7 +269,9 @@ def run(
     engine: str,
     port: int = 0,
 ) -> int:
-    """The command. Prints the summary line to stdout, last; returns the exit status (1: lost or rejected)."""
+    """The command. Prints the summary line to stdout, last. Returns the exit status: 1 where anything was lost or
+    rejected, or nothing sealed at all.
+    """
     previous = {number: signal.signal(number, _interrupt_once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         check_wishes(speed, engine)  # before a long recording is read
@@ -289,7 +291,7 @@ def run(
         for number, handler in previous.items():
             signal.signal(number, handler)
     print(json.dumps(summary), flush=True)
-    return 1 if summary["lost"] or summary["rejected"] else 0
+    return 1 if summary["lost"] or summary["rejected"] or not summary["sealed"] else 0
 
 
 def _interrupt_once(*_: object) -> None:

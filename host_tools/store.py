@@ -62,6 +62,7 @@ envelopes = sa.Table(
     sa.Column("status", sa.Text),  # JSON of the device's small integers
     sa.Column("raw", sa.LargeBinary, nullable=False),  # as it came, so that anybody can verify it again
 )
+sa.Index("envelopes_digest", envelopes.c.digest)
 readings = sa.Table(
     "readings",
     metadata,
@@ -229,6 +230,13 @@ class Transaction:
             self._states[device] = self._load(device)
         return self._states[device]
 
+    def holds(self, device: str, raw: bytes) -> bool:
+        """Whether exactly these bytes are stored, or about to be."""
+        digest = hashlib.sha256(raw).digest()
+        query = sa.select(envelopes.c.seq).where(envelopes.c.digest == digest, envelopes.c.device == device)
+        pending = any(row["digest"] == digest and row["device"] == device for row in self._envelopes)
+        return pending or self._connection.scalar(query) is not None
+
     def accept(self, device: str, raw: bytes, outcome: Outcome) -> None:
         """Store a verified envelope with its readings and move the device's state on."""
         batch = outcome.batch
@@ -310,7 +318,7 @@ class Transaction:
             query.where(envelopes.c.device == device, envelopes.c.seq >= row.oldest_seq)  # what may come again
         ).all()
         digests = {e.seq: e.digest for e in recent}
-        before = {e.seq - 1: e.prev_digest for e in recent}
+        before = {e.seq - 1: e.prev_digest for e in recent if any(e.prev_digest)}  # zeros name nothing
         return DeviceState(
             public_key=row.public_key,
             revoked=row.revoked,

@@ -34,6 +34,7 @@ class Message:
     payload: bytes
     connection: int
     mid: int
+    redelivered: bool = False  # the broker says that it has delivered this before
 
 
 class MqttSource:
@@ -118,7 +119,7 @@ class MqttSource:
 
     def _on_message(self, _client, _userdata, message: mqtt.MQTTMessage) -> None:
         device = message.topic.split("/")[1]
-        self._messages.put(Message(device, bytes(message.payload), self._connection, message.mid))
+        self._messages.put(Message(device, bytes(message.payload), self._connection, message.mid, message.dup))
 
 
 def _context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:

@@ -78,6 +78,23 @@ def test_same_messages_twice_in_one_commit_and_again(world):
     assert world.source.told.count(("device", 1)) == 3  # each is acknowledged again
 
 
+def test_late_redelivery_by_the_broker_is_absorbed_but_a_replay_is_not(world):
+    """A gateway dies before it tells the broker that it is done; meanwhile the device has moved on."""
+    first = world.messages(1)
+    world.gateway.handle(first, world.stop)
+    world.sealer.waiting.clear()  # acknowledged: the next envelope says that nothing before it waits
+    world.gateway.handle(world.messages(1), world.stop)
+    again = Message(first[0].device, first[0].payload, 0, 7, redelivered=True)
+    world.gateway.handle([again], world.stop)
+    assert world.store.counts() == {"verified": 2, "duplicates": 1, "rejected": 0}
+    assert world.source.told[-1] == ("broker", 7)
+    world.gateway.handle(first, world.stop)  # the same bytes, sent anew by somebody
+    unknown = Message(first[0].device, Sealer().seal([]), 0, 8, redelivered=True)  # never stored
+    world.gateway.handle([unknown], world.stop)
+    assert [line.reason for line in world.store.audit_lines()] == ["replayed", "replayed"]
+    assert world.store.counts() == {"verified": 2, "duplicates": 1, "rejected": 2}
+
+
 def test_full_disk_is_waited_for(world):
     limit_pages = 1
 

@@ -27,13 +27,12 @@ def stressed(ecg: np.ndarray, added: np.ndarray, snr_db: float, beats_s: np.ndar
     with the extreme 5 % left out (both as the database's own tool defines them).
     """
     half = round(0.05 * fs)
-    heights = sorted(
-        np.ptp(ecg[i - half : i + half + 1]) for i in np.rint(beats_s * fs).astype(int) if half <= i < len(ecg) - half
-    )
+    beats = [i for i in np.rint(beats_s * fs).astype(int) if half <= i < len(ecg) - half]
+    heights = np.sort([np.ptp(ecg[i - half : i + half + 1]) for i in beats])
     trim = len(heights) // 20
     signal_power = np.mean(heights[trim : len(heights) - trim]) ** 2 / 8
     step = round(fs)
-    powers = sorted(np.var(added[i : i + step]) for i in range(0, len(added) - step + 1, step))
+    powers = np.sort([np.var(added[i : i + step]) for i in range(0, len(added) - step + 1, step)])
     trim = len(powers) // 20
     noise_power = np.mean(powers[trim : len(powers) - trim])
     gain = np.sqrt(signal_power / noise_power / 10 ** (snr_db / 10))

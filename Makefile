@@ -29,11 +29,15 @@ lint: setup ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-gen: setup ## write the generated files (filter coefficients)
+gen: setup ## write the generated files (filter coefficients, signing table, link diagram)
 	$(BIN)/python -m signal_models.design
+	$(BIN)/python -m host_tools.comb_table
+	$(BIN)/python -m host_tools.session_diagram
 
 gen-check: setup ## fail if a generated file is not what its command makes
 	$(BIN)/python -m signal_models.design --check
+	$(BIN)/python -m host_tools.comb_table --check
+	$(BIN)/python -m host_tools.session_diagram --check
 
 bench: setup ## what each stage costs: time, heap, bytes
 	$(BIN)/python -m host_tools.bench

@@ -180,7 +180,9 @@ class VirtualWearer:
         self.stop()
         self.status = None
         scenario = self.scenario
-        server = self._running["server"] = Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms())
+        server = self._running["server"] = Server(
+            scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms(), scenario.ecg_gain
+        )
         until_ms = None if self.duration_s is None else round(1000 * self.duration_s)
         self.state.mkdir(parents=True, exist_ok=True)
         try:

@@ -153,6 +153,7 @@ class Board:
         self._wires = link.Link(address, self.clock)
         hello = self._wires.hello
         self.clock.stalls = [[a * 1000, n * 1000] for a, n in hello["stalls_ms"]]
+        self.ecg_gain = hello["ecg_gain"]
         self.clock.on_edge = self._edge
         self._handlers = {}
         self._parts = {}

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from boards.virtual.bus import BusFault, I2CBus
-from boards.virtual.devices.ad8232 import Ad8232, LeadOffPin
+from boards.virtual.devices.ad8232 import GAIN, Ad8232, LeadOffPin
 from boards.virtual.devices.max30102 import ADDRESS, FULL, Max30102
 from signal_models.design.ppg import ratio_of
 from signal_models.recording import Recording
@@ -120,13 +120,15 @@ Fault = Missing | WrongId | Nak | StuckSda | BrownOut | OffSkin | LeadOff | Stal
 
 @dataclass
 class Scenario:
-    """One wearer. clock_error: relative error of the oximeter's oscillator. perfusion_pct: of simulated colour."""
+    """One wearer. clock_error: relative error of the oximeter's oscillator. perfusion_pct: of simulated colour.
+    ecg_gain: of the ECG circuit (1100: the breakout as sold, which clips at 1.3 mV)."""
 
     recording: Recording
     faults: tuple[Fault, ...] = ()
     clock_error: float = 0.0
     perfusion_pct: float = 2.0
     noise_counts: float = 2.0
+    ecg_gain: int = GAIN
 
     def of(self, kind: type) -> list[Any]:
         """The faults of one kind."""
@@ -145,7 +147,7 @@ class Scenario:
         if "ad8232" not in missing and self.recording.ecg is not None:
             off = [(f.from_s, f.to_s) for f in self.of(LeadOff)]
             assert self.recording.ecg_fs
-            part = Ad8232(self.recording.ecg, self.recording.ecg_fs, off_s=off)
+            part = Ad8232(self.recording.ecg, self.recording.ecg_fs, gain=self.ecg_gain, off_s=off)
             parts |= {"adc:ecg": part, "pin:lod_p": LeadOffPin(part), "pin:lod_n": LeadOffPin(part)}
         return parts
 

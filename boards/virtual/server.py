@@ -9,6 +9,8 @@ import struct
 import threading
 from typing import Any
 
+from boards.virtual.devices.ad8232 import GAIN
+
 HELLO, READ, WRITE, SCAN, RECOVER, ADC, PIN, NEXT = range(8)
 NEVER = 1 << 61
 
@@ -22,13 +24,14 @@ class Server:
     wiring: parts by "kind:name" (boards.virtual.scenario.Scenario.wiring()); kinds i2c, adc, pin, irq.
     """
 
-    def __init__(self, wiring: dict[str, Any], stalls_ms=(), wifi_out_ms=()):
+    def __init__(self, wiring: dict[str, Any], stalls_ms=(), wifi_out_ms=(), ecg_gain: int = GAIN):
         self.wiring = wiring
         self.error: BaseException | None = None  # what ended the thread, if it was not the other side
         names = list(wiring)
         self._parts = [wiring[name] for name in names]
         self._lines = [(i, part) for i, (name, part) in enumerate(wiring.items()) if name.startswith("irq:")]
         hello = {"names": names, "stalls_ms": list(stalls_ms), "wifi_out_ms": list(wifi_out_ms)}
+        hello["ecg_gain"] = ecg_gain
         self._hello = json.dumps(hello).encode()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])

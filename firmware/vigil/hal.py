@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         "max30102". A board may have `until_ms` (int): the time at which the run ends.
         """
 
+        ecg_gain: int  # output over electrodes of the ECG circuit; the common AD8232 breakout: 1100
         name: str  # as in boards/, e.g. "ESP32_GENERIC"
         fs: str  # root folder for our files, without a trailing slash
         clock: Clock

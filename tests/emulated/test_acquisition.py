@@ -51,7 +51,7 @@ def test_ecg_is_the_amplifiers_output(tmp_path):
     x = np.concatenate([b.data for b in blocks])
     clean = (np.interp(0.004 * (1 + np.arange(len(x))), np.arange(len(part._out_uv)) / part._fs, part._out_uv)) / GAIN
     assert np.max(np.abs(x - (clean - REFERENCE_UV / GAIN))) < 60  # microvolts; late turns are a few ms
-    assert np.median(np.abs(x - (clean - REFERENCE_UV / GAIN))) < 2
+    assert np.median(np.abs(x - (clean - REFERENCE_UV / GAIN))) < 4
     assert all(abs(b.t0_ms - 4 * (1 + sum(c.n for c in blocks[:k]))) <= 1 for k, b in enumerate(blocks))
     assert len(x) >= 2400 and 800 < x.max() < 1200
 

@@ -30,7 +30,7 @@ def test_rests_at_half_the_supply():
 
 
 def test_output_stops_at_the_rails():
-    uv = np.frombuffer(sine(10, mv=5).read_uv(5_000_000, 4000, 500), "<i4")
+    uv = np.frombuffer(sine(10, mv=9).read_uv(5_000_000, 4000, 500), "<i4")
     assert uv.min() >= 0 and uv.min() < 3000 and 3_090_000 < uv.max() <= 3_100_000
 
 
@@ -54,3 +54,10 @@ def test_lost_samples_are_bridged():
     ecg = np.sin(np.arange(5000) / 30)
     ecg[1000:1010] = np.nan
     assert np.all(np.isfinite(Ad8232(ecg, 500.0)._out_uv))
+
+
+@pytest.mark.parametrize("gain,clips", [(400, False), (1100, True)])
+def test_the_breakout_as_sold_clips_tall_r_waves(gain, clips):
+    part = Ad8232(1.8 * np.sin(2 * np.pi * 10 * np.arange(5000) / 500), 500.0, gain=gain)
+    uv = np.frombuffer(part.read_uv(5_000_000, 4000, 500), "<i4")
+    assert (uv.max() > 3_095_000) == clips

@@ -26,7 +26,7 @@ False
 
 def test_contract(tmp_path):
     scenario = Scenario(recording(5), faults=(WifiOut(0.5, 1.5),))
-    with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms()) as server:
+    with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms(), scenario.ecg_gain) as server:
         process = launch(str(SCRIPT), state=tmp_path / "state", server=server, output=subprocess.PIPE, speed=0)
         said = process.communicate(timeout=30)[0].decode()
     assert said == SAID

@@ -127,7 +127,7 @@ def test_ecg_in_microvolts():
             return LeadOffPin(part).level(adc.t_us)
 
     adc = Adc()
-    driver = Ad8232(adc, Pin(), Pin())
+    driver = Ad8232(adc, Pin(), Pin(), gain=400)
     x = []
     for k in range(1000):
         adc.t_us = 3_000_000 + 4000 * k

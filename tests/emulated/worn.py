@@ -49,7 +49,7 @@ class Run:
 
 
 def run(tmp_path, scenario, seconds, *, speed=0.0, show="samples", lock="", engine="viper"):
-    with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms()) as server:
+    with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms(), scenario.ecg_gain) as server:
         process = launch(
             str(DEVICE),
             state=tmp_path / "state",

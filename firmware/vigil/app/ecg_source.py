@@ -44,7 +44,7 @@ class EcgSource:
         self._timer = None
         self._part = None
         try:
-            self._part = Ad8232(board.adc("ecg"), board.pin("lod_p"), board.pin("lod_n"))
+            self._part = Ad8232(board.adc("ecg"), board.pin("lod_p"), board.pin("lod_n"), board.ecg_gain)
         except ValueError:
             log(WARN, "ecg", "no sensor")
         self._board = board

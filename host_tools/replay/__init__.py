@@ -18,28 +18,11 @@ import numpy.typing as npt
 
 from host_tools.replay import engines, frontend
 from host_tools.replay.engines import ENGINES
+from host_tools.vocabulary import KIND_NAMES, UNIT_NAMES
 from signal_models.recording import Recording
 from vigil.core import records
 
 __all__ = ["ENGINES", "Reading", "ReplayResult", "replay", "replay_recording", "rhythm_from_rr"]
-
-KIND_NAMES = {
-    records.HEART_RATE: "heart_rate",
-    records.PULSE_RATE: "pulse_rate",
-    records.SPO2: "spo2",
-    records.PERFUSION_INDEX: "perfusion_index",
-    records.RESP_RATE: "resp_rate",
-    records.RHYTHM: "rhythm",
-    records.CONTACT: "contact",
-    records.MOTION: "motion",
-    records.FALL: "fall",
-}
-UNIT_NAMES = {
-    records.DIMLESS: "",
-    records.PERCENT: "%",
-    records.BEAT_PER_MIN: "/min",
-    records.RESP_PER_MIN: "/min",
-}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from signal_models.design import ppg as design
 TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 100, 225  # decimated samples: 1 s, 8 s, 4 s, 9 s
 FIRST, LAST = 5, 53  # lags of the period search
 CAP = 13
-SURE = 700
+SURE = 850
 CLEAR = 600
 SHORT_Q8 = 10 * 256
 OFF = 10_000 * 8
@@ -111,7 +111,7 @@ class Beats:
         self.peak_at, self.peak, self.frac = -1, 0, 0
 
     def step(self, v: list[int], n: int) -> tuple[int, int] | None:
-        """v: samples up to v[n] (0 before the first). Returns (onset in 1/256 samples, height) of a beat now certain."""
+        """v: samples up to v[n], 0 before the first. Returns (onset in 1/256 samples, height) of a beat now certain."""
 
         def at(i: int) -> int:
             return v[i] if i >= 0 else 0
@@ -124,7 +124,7 @@ class Beats:
                 self.level = max(self.level, 12 * rise)
             self.learn -= 1
             return None
-        self.level -= self.level >> 6
+        self.level -= self.level >> 7
         beat = None
         if self.peak_at >= 0 and n - self.peak_at > self.refractory:
             p = self.peak_at
@@ -138,10 +138,10 @@ class Beats:
             limited = min(self.peak, self.level >> 3)
             self.level += (16 * limited - self.level) >> 2
             self.peak_at = -1
-        if last > before and last >= rise and last > 5 and 32 * last > self.level:
-            if self.peak_at < 0 or last > self.peak:
-                self.peak_at, self.peak = n - 1, last
-                self.frac = (rise - before) * 128 // (2 * last - rise - before)
+        is_peak = last > before and last >= rise and last > 5 and 32 * last > self.level
+        if is_peak and (self.peak_at < 0 or last > self.peak):
+            self.peak_at, self.peak = n - 1, last
+            self.frac = (rise - before) * 128 // (2 * last - rise - before)
         return beat
 
 

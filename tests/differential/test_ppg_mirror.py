@@ -20,18 +20,8 @@ def firmware(counts, columns, cuts, *, relative=False):
     def watch(age):
         evaluate(age)
         p, s = channel.pulse, channel.spo2
-        ticks.append(
-            (
-                age,
-                p.bpm_x10 or -1,
-                p.quality_pct,
-                p.clarity_q10,
-                p.period_q8,
-                channel._pi_x1000,
-                s.r_q12,
-                s.spo2_x10 or -1,
-            )
-        )
+        rate = (p.bpm_x10 or -1, p.quality_pct, p.clarity_q10, p.period_q8)
+        ticks.append((age, *rate, channel._pi_x1000, s.r_q12, s.spo2_x10 or -1))
 
     channel._evaluate = watch
     at = i = 0

@@ -64,7 +64,7 @@ def step(ring, column: int, count: int, state, beat) -> int:
         if learn <= 50 and rise > 0 and rise * 12 > level:
             s[LEVEL_Q4] = rise * 12  # three quarters of the largest
         return 0
-    level -= level >> 6
+    level -= level >> 7
     s[LEVEL_Q4] = level
     wait = int(s[_WAIT])
     if wait:

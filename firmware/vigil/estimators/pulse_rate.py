@@ -18,7 +18,7 @@ _MASK = const(0x3FFFFFFF)  # onset times: 1/256 samples, modulo 2**30 (46 h)
 _BPM_X10 = const(60 * 10 * 25)  # bpm * 10 = this / period in samples
 
 # The thresholds were set on synthetic grids and on BIDMC as a whole (docs/adr/0005).
-SURE_Q10 = const(700)  # autocorrelation from which the period sets the detector's refractory time
+SURE_Q10 = const(850)  # autocorrelation from which the period sets the detector's refractory time
 _CLEAR_Q10 = const(600)  # from which it overrules beats that come too close: dicrotic waves were counted
 _FAIR_Q10 = const(400)  # from which it confirms the usual interval: single beats were missed or added
 _SHORT_Q8 = const(10 * 256)  # 0.4 s: a dicrotic wave does not come later after its beat

@@ -1,0 +1,172 @@
+"""PPG accuracy with the int64 mirror: `python -m signal_models.evaluate ppg [bidmc] [grid] [oxiwear]`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+
+from host_tools.replay import frontend
+from signal_models import datasets
+from signal_models.design.ppg import spo2_pct
+from signal_models.evaluate.ecg import mirror_beats_s, quantised
+from signal_models.fixed import ppg as mirror
+from signal_models.metrics.agreement import Agreement, agreement, error_against_coverage, mean_of
+from signal_models.metrics.beats import heart_rate_series
+from signal_models.recording import Recording
+from signal_models.synth.ppg import ppg, regular_beats
+
+QUALITY_MIN, SHARED_MIN, PI_MIN = 30, 1434, 50  # as the estimators withhold
+STEP_S = 2
+NOISES_DB = (None, 20.0, 10.0, 6.0)
+
+
+@dataclass
+class Series:
+    """What a recording gave, each STEP_S: end of the window, rate and SpO2 (NaN for none), quality, shown masks."""
+
+    t_s: np.ndarray
+    start_s: np.ndarray
+    bpm: np.ndarray
+    quality: np.ndarray
+    rate_shown: np.ndarray
+    spo2: np.ndarray
+    spo2_shown: np.ndarray
+    onsets_s: np.ndarray
+
+
+def measure(recording: Recording) -> Series:
+    """Run the mirror over a recording, quantised as the front end would."""
+    assert recording.ppg is not None
+    stream = frontend.ppg_stream(recording.ppg, recording.ppg_fs, recording.ppg_channels, recording.ppg_unit)
+    names = recording.ppg_channels
+    ir, red = (names.index(c) if c in names else -1 for c in ("ir", "red"))
+    relative = recording.ppg_unit == "relative"
+    run = mirror.run(stream.data, pulse=max(ir, 0), red=red, ir=ir, relative=relative)
+    ticks = [t for t in run.ticks if t.settled and round((t.count + 1) / mirror.TICK) % STEP_S == 0]
+    t_s = np.array([(t.count + 1) / mirror.TICK for t in ticks])
+    bpm = np.array([t.bpm_x10 / 10 if t.bpm_x10 > 0 else np.nan for t in ticks])
+    quality = np.array([t.quality_pct for t in ticks])
+    rate_shown = quality >= QUALITY_MIN
+    spo2 = np.array([t.spo2_x10 / 10 if t.spo2_x10 >= 0 else np.nan for t in ticks])
+    shared = np.array([t.shared_q12 for t in ticks])
+    perfusion = np.array([t.pi_x1000 for t in ticks])
+    return Series(
+        t_s,
+        t_s - np.array([min(t.age, mirror.SPAN) for t in ticks]) / mirror.TICK,
+        bpm,
+        quality,
+        rate_shown,
+        spo2,
+        (shared >= SHARED_MIN) & (perfusion >= PI_MIN) & (spo2 >= 70) & rate_shown,
+        np.array(run.onsets_q8) / 25600,
+    )
+
+
+def reference(recording: Recording, kind: str, series: Series) -> np.ndarray:
+    """Truth of `kind` over the window of each reading."""
+    pairs = zip(series.start_s, series.t_s, strict=True)
+    return np.array([recording.truth_mean(kind, a, b) for a, b in pairs])
+
+
+def ecg_rate(recording: Recording, series: Series) -> np.ndarray:
+    """Rate of the ECG's own beats (by the ECG chain's mirror) over the window of each reading; NaN without an ECG."""
+    if recording.ecg is None or not recording.ecg_fs:
+        return np.full(len(series.t_s), np.nan)
+    t, v = heart_rate_series(mirror_beats_s(quantised(np.nan_to_num(recording.ecg), round(recording.ecg_fs))))
+    windows = [(t >= a) & (t <= b) for a, b in zip(series.start_s, series.t_s, strict=True)]
+    return np.array([v[w].mean() if w.any() else np.nan for w in windows])
+
+
+def _line(name: str, a: Agreement, rest: str = "") -> str:
+    return (
+        f"{name:26} coverage {100 * a.coverage:5.1f} %  MAE {a.mae:5.2f}  bias {a.bias:+5.2f}  Arms {a.arms:5.2f}{rest}"
+    )
+
+
+def bidmc() -> None:
+    """Pulse rate of each record against the monitor's PULSE numerics."""
+    print("bidmc: pulse rate (bpm) against the monitor's PULSE; every 2 s from 4 s on")
+    rows, by_ecg, measured, truth, quality = [], [], [], [], []
+    for path in datasets.records("bidmc"):
+        recording = datasets.load(path)
+        series = measure(recording)
+        pulse = reference(recording, "pulse_rate", series)
+        monitor = agreement(reference(recording, "heart_rate", series), pulse)
+        by_ecg.append(agreement(series.bpm, ecg_rate(recording, series), series.rate_shown))
+        rows.append(agreement(series.bpm, pulse, series.rate_shown))
+        against = f"  MAE against ECG beats {by_ecg[-1].mae:5.2f}; the monitor's HR against its PULSE {monitor.mae:.2f}"
+        print(_line(recording.name, rows[-1], against))
+        measured.append(series.bpm)
+        truth.append(pulse)
+        quality.append(series.quality)
+    print(
+        f"mean of records            coverage {100 * mean_of(rows, 'coverage'):5.1f} %  MAE {mean_of(rows, 'mae'):5.2f}"
+    )
+    against = [a.mae for a in by_ecg]
+    print(f"against the ECG's beats    mean of records MAE {np.mean(against):5.2f}, median {np.median(against):5.2f}")
+    curve = error_against_coverage(*(np.concatenate(x) for x in (measured, truth, quality)))
+    print("MAE of the best by quality " + "  ".join(f"{100 * c:g} %: {e:.2f}" for c, e in curve.items()))
+
+
+def grid() -> None:
+    """Synthetic grid: rate x perfusion x noise, and SpO2 x noise."""
+    print("synthetic: pulse rate (bpm); 30 s each; noise is white, against the pulse, at 100 Hz")
+    for snr_db in NOISES_DB:
+        for perfusion in (0.1, 0.3, 1.0, 10.0):
+            rows = [_synthetic(rate, perfusion, 97.0, snr_db)[0] for rate in (30, 45, 60, 75, 100, 140, 180, 220, 240)]
+            shown = np.array([r.worst for r in rows])
+            label = f"{'clean' if snr_db is None else f'{snr_db:g} dB'}, {perfusion:g} %"
+            due, kept = sum(r.n for r in rows), sum(r.shown for r in rows)
+            worst = np.nanmax(shown) if kept else np.nan
+            mae = np.nansum([r.mae * r.shown for r in rows]) / max(kept, 1)
+            print(f"{label:26} coverage {100 * kept / due:5.1f} %  MAE {mae:5.2f}  worst {worst:6.2f}")
+    print("synthetic: SpO2 (%), 70..100 % x perfusion 0.3..10 %, 75 bpm")
+    for snr_db in NOISES_DB:
+        parts = [_synthetic(75, p, s, snr_db)[1:] for p in (0.3, 1.0, 10.0) for s in (70.5, 75, 80, 85, 90, 95, 99)]
+        m, r, ok = (np.concatenate([p[i] for p in parts]) for i in range(3))
+        print(_line("clean" if snr_db is None else f"{snr_db:g} dB", agreement(m, r, ok)))
+
+
+def _synthetic(rate: float, perfusion: float, spo2: float, snr_db: float | None, seconds: float = 30.0):
+    rng = np.random.default_rng(round(rate * 1000 + perfusion * 10))
+    made = ppg(seconds, rng, regular_beats(seconds, rate), spo2_pct=spo2, perfusion_pct=perfusion, snr_db=snr_db)
+    recording = Recording("", ppg=made.counts, ppg_fs=100.0, truth={"pulse_rate": made.pulse_rate})
+    series = measure(recording)
+    rates = agreement(series.bpm, reference(recording, "pulse_rate", series), series.rate_shown)
+    return rates, series.spo2, np.full(len(series.spo2), spo2), series.spo2_shown
+
+
+def oxiwear() -> None:
+    """SpO2 of each capture (its last reading) with the shipped curve, and with a line fitted to the other captures."""
+    names, ratios, truth, shown = [], [], [], []
+    for path in datasets.records("oxiwear"):
+        recording = datasets.load(path)
+        assert recording.ppg is not None
+        stream = frontend.ppg_stream(recording.ppg, recording.ppg_fs, recording.ppg_channels, recording.ppg_unit)
+        ticks = [t for t in mirror.run(stream.data, pulse=1, red=0, ir=1).ticks if t.settled]
+        names.append(recording.name)
+        truth.append(recording.truth["spo2"][1][0])
+        ratios.append(ticks[-1].r_q12 / 4096 if ticks else np.nan)
+        shown.append(bool(ticks) and ticks[-1].shared_q12 >= SHARED_MIN)
+    r, s, ok = np.array(ratios), np.array(truth), np.array(shown)
+    print(f"oxiwear: {len(r)} captures of 3-7 s, one subject; {int(np.isfinite(r).sum())} are long enough (4 s)")
+    print(_line("shipped curve", agreement(spo2_pct(r), s, ok)))
+    left_out = np.full(len(r), np.nan)
+    for i in np.flatnonzero(ok):
+        others = ok & (np.arange(len(r)) != i)
+        left_out[i] = np.polyval(np.polyfit(r[others], s[others], 1), r[i])
+    print(_line("line, leave one out", agreement(left_out, s, ok)))
+
+
+PARTS = {"bidmc": bidmc, "grid": grid, "oxiwear": oxiwear}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures of the parts named, of all by default."""
+    parser = argparse.ArgumentParser(prog="python -m signal_models.evaluate ppg", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to evaluate (default: all)")
+    for name in parser.parse_args(argv).parts or PARTS:
+        PARTS[name]()
+    return 0

@@ -1,0 +1,53 @@
+"""What the PPG chain makes of synthetic wearers, by the mirror (equal to the firmware bit for bit)."""
+
+import numpy as np
+import pytest
+
+from signal_models.evaluate.ppg import measure, reference
+from signal_models.metrics.agreement import agreement, error_against_coverage
+from signal_models.metrics.beats import score
+from signal_models.recording import Recording
+from signal_models.synth.ppg import ppg, regular_beats
+from signal_models.synth.wearer import wearer
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_wearer(seed):
+    made = wearer(90, seed)
+    series = measure(made)
+    rate = agreement(series.bpm, reference(made, "pulse_rate", series), series.rate_shown)
+    spo2 = agreement(series.spo2, reference(made, "spo2", series), series.spo2_shown)
+    assert rate.mae <= 1.0 and rate.coverage >= 0.95
+    assert spo2.arms <= 1.0 and spo2.coverage >= 0.95
+
+
+def test_wearer_is_named_by_its_seed():
+    a, b = wearer(10, 7), wearer(10, 7)
+    assert np.array_equal(a.ppg, b.ppg) and np.array_equal(a.ecg, b.ecg)
+    assert not np.array_equal(a.ppg, wearer(10, 8).ppg)
+    assert set(a.truth) == {"heart_rate", "pulse_rate", "spo2", "perfusion_index", "resp_rate"}
+
+
+@pytest.mark.parametrize("rate", [30, 45, 60, 100, 140, 180, 220, 240])
+@pytest.mark.parametrize("notch", [0.0, 0.35, 0.6])
+def test_rates_and_notches(rate, notch):
+    made = ppg(30, np.random.default_rng(rate), regular_beats(30, rate), notch=notch)
+    series = measure(Recording("", ppg=made.counts, ppg_fs=100.0))
+    late = series.t_s >= 10
+    assert series.rate_shown[late].mean() > (0.6 if rate == 30 else 0.9)  # breathing is as fast as the slowest pulse
+    assert np.abs(np.median(series.bpm[late]) - rate) <= 1.0
+
+
+def test_onsets_are_where_they_were_made():
+    made = ppg(60, np.random.default_rng(4), regular_beats(60, 72))
+    found = measure(Recording("", ppg=made.counts, ppg_fs=100.0)).onsets_s
+    result = score(made.onsets_s, found, 0.05, 5, 58)
+    assert result.f1_pct == 100 and result.sd_ms < 15
+
+
+def test_agreement():
+    a = agreement([1, 2, 3, np.nan, 9], [1, 1, 1, 1, np.nan])
+    assert (a.n, a.shown, a.coverage, a.bias, a.mae, a.worst) == (4, 3, 0.75, 1, 1, 2)
+    assert a.arms == pytest.approx(np.sqrt(5 / 3)) and a.high == pytest.approx(1 + 1.96 * np.sqrt(2 / 3))
+    curve = error_against_coverage([1, 2, 3, 5], [1, 1, 1, 1], [90, 80, 70, 10], (1.0, 0.5))
+    assert curve == {1.0: 1.75, 0.5: 0.5}

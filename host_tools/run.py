@@ -32,6 +32,7 @@ from host_tools.summary import summarise
 from signal_models.recording import Recording
 
 ENGINES = ("viper", "bytecode")
+PARTS = ("max30102", "ad8232")  # what can be left off the virtual board
 MAX_SPEED = 1000
 _LONGEST_SYNTHETIC_S = 86400
 _LOOK_S = 0.5  # how often the database is read for the view
@@ -227,12 +228,14 @@ class Session:
         return f"last words: {children.tail(self.wearer.log_path)} (logs are in {self.state})"
 
 
-def check_wishes(speed: float, engine: str) -> None:
-    """Raise UserError for a speed or an engine that cannot be."""
+def check_wishes(speed: float, engine: str, without: str | None = None) -> None:
+    """Raise UserError for a speed, an engine or a part to leave out that cannot be."""
     if not 0 < speed <= MAX_SPEED:
         raise UserError(f"{speed:g} is not a speed", f"more than 0, at most {MAX_SPEED}; 1 is real time")
     if engine not in ENGINES:
         raise UserError(f"`{engine}` is not an engine", f"choose from {', '.join(ENGINES)}")
+    if without is not None and without not in PARTS:
+        raise UserError(f"`{without}` is not a part of the virtual board", f"choose from {', '.join(PARTS)}")
 
 
 @contextmanager
@@ -268,19 +271,21 @@ def run(
     seed: int,
     engine: str,
     port: int = 0,
+    without: str | None = None,
 ) -> int:
     """The command. Prints the summary line to stdout, last. Returns the exit status: 1 where anything was lost or
-    rejected, or nothing sealed at all.
+    rejected, a sensor never answered, or nothing was sealed at all.
     """
     previous = {number: signal.signal(number, _interrupt_once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        check_wishes(speed, engine)  # before a long recording is read
+        check_wishes(speed, engine, without)  # before a long recording is read
         heart = recording_for(recording, duration_s, seed)
+        from boards.virtual.scenario import Missing
+
         table = not as_json and sys.stdout.isatty()
-        with (
-            state_folder(state) as folder,
-            Session(heart, state=folder, speed=speed, duration_s=duration_s, engine=engine, port=port) as session,
-        ):
+        faults = (Missing(without),) if without else None
+        wishes = {"speed": speed, "duration_s": duration_s, "engine": engine, "port": port, "faults": faults}
+        with state_folder(state) as folder, Session(heart, state=folder, **wishes) as session:
             with View(session.store, session.device, heart, session.duration_s, table=table) as view:
                 session.wait(view)
             summary = session.summary()
@@ -290,8 +295,12 @@ def run(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    if summary["missing_sensors"]:
+        print(f"vigil: no answer from the {' and the '.join(summary['missing_sensors'])}", file=sys.stderr)
+        print("  hint: is the part fitted, wired and powered? its readings say `no sensor`", file=sys.stderr)
     print(json.dumps(summary), flush=True)
-    return 1 if summary["lost"] or summary["rejected"] or not summary["sealed"] else 0
+    wrong = summary["lost"] or summary["rejected"] or summary["missing_sensors"] or not summary["sealed"]
+    return 1 if wrong else 0
 
 
 def _interrupt_once(*_: object) -> None:

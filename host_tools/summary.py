@@ -11,6 +11,11 @@ from host_tools.vocabulary import kind_name, value
 from signal_models.recording import Recording
 from vigil.core import records
 
+_SENSORS = (
+    ("ECG front end", lambda recording: recording.ecg, records.HEART_RATE),
+    ("pulse oximeter", lambda recording: recording.ppg, records.PULSE_RATE),
+)
+
 
 def errors(rows: Iterable[Any], recording: Recording) -> dict[str, list[float]]:
     """Kind to the errors of its readings that were shown, where the reference knows the truth.
@@ -38,6 +43,17 @@ def coverage_pct(rows: Iterable[Any]) -> dict[str, float]:
         total[kind] += 1
         shown[kind] += row.absent_reason == records.PRESENT
     return {kind: round(100 * shown[kind] / total[kind], 1) for kind in total}
+
+
+def missing_sensors(rows: Iterable[Any], recording: Recording) -> list[str]:
+    """Sensors that never answered although there was something to measure."""
+    rows = list(rows)
+    missing = []
+    for name, signal, kind in _SENSORS:
+        reasons = {row.absent_reason for row in rows if row.kind == kind}
+        if signal(recording) is not None and reasons == {records.NO_SENSOR}:
+            missing.append(name)
+    return missing
 
 
 def mean_absolute(values: list[float]) -> float | None:
@@ -72,6 +88,7 @@ def summarise(
         "spo2_arms_pct": root_mean_square(error["spo2"]) if two_colours else None,
         "readings": len(rows),
         "coverage_pct": coverage_pct(rows),
+        "missing_sensors": missing_sensors(rows, recording),
         "recording": recording.name,
         "device": {name: figure for name, figure in end_report.items() if name != "sealed"},
         **more,

@@ -57,6 +57,7 @@ CASES = [
     ("endless duration", "run --duration inf", "inf s is not a possible duration"),
     ("duration beyond the recording", "run --recording {}/heart.npz --duration 21", "21 s is not a possible duration"),
     ("unknown engine", "run --recording {}/heart.npz --engine steam", "`steam` is not an engine"),
+    ("unknown part", "run --recording {}/heart.npz --without wings", "`wings` is not a part"),
     ("state that cannot be", "run --recording {}/heart.npz --state /dev/null/state", "cannot write to the folder"),
     ("gateway without settings", "gateway", "needs --state or --config"),
     ("gateway without a file", "gateway --config {}/absent.toml", "cannot read the configuration"),

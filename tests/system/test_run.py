@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from stand_in import until
 
-from boards.virtual.scenario import Missing
 from host_tools.errors import UserError
 from host_tools.pki import private_folder
 from host_tools.run import Session, state_folder
@@ -97,14 +96,16 @@ def test_broker_and_gateway_killed_during_a_run(tmp_path):
     assert stored == list(range(stored[0], stored[0] + len(stored)))
 
 
-def test_missing_sensor_is_said_and_the_rest_goes_on(tmp_path):
-    faults = (Missing("max30102"),)
-    with Session(wearer(20, seed=1), state=private_folder(tmp_path / "state"), speed=20, faults=faults) as session:
-        session.wait()
-        summary = session.summary()
+def test_missing_sensor_is_one_sentence_and_the_rest_goes_on():
+    command = [*RUN, "--duration", "20", "--speed", "20", "--without", "max30102"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "vigil: no answer from the pulse oximeter"
+    summary = json.loads(done.stdout)
     assert summary["lost"] == summary["rejected"] == 0
+    assert summary["missing_sensors"] == ["pulse oximeter"]
     assert summary["coverage_pct"]["heart_rate"] > 0
-    assert summary["coverage_pct"].get("spo2", 0) == 0 and summary["spo2_arms_pct"] is None
+    assert summary["coverage_pct"]["spo2"] == 0 and summary["spo2_arms_pct"] is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc, which is not here")

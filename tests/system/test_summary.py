@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from host_tools.summary import summarise
+from host_tools.summary import missing_sensors, summarise
 from signal_models.recording import Recording
 from vigil.core import records
 
@@ -69,3 +69,11 @@ def test_simulated_colour_says_nothing_about_spo2():
 def test_nothing_at_all():
     line = summarise([], recording(), dict.fromkeys(COUNTS, 0), {"sealed": 0})
     assert line["lost"] == 0 and line["coverage_pct"] == {} and line["heart_rate_mae_bpm"] is None
+
+
+def test_a_sensor_that_never_answered_is_missing_only_if_there_was_something_to_measure():
+    silent = [row(records.PULSE_RATE, None, absent=records.NO_SENSOR), row(records.HEART_RATE, 700)]
+    both = {"ecg": np.zeros(10), "ecg_fs": 250.0, "ppg": np.zeros((10, 2)), "ppg_fs": 100.0}
+    assert missing_sensors(silent, recording(**both)) == ["pulse oximeter"]
+    assert missing_sensors(ROWS, recording(**both)) == []
+    assert missing_sensors(silent, recording(ecg=np.zeros(10), ecg_fs=250.0)) == []

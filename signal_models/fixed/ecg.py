@@ -220,17 +220,20 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             continue
         q = size(k)
         late = t_wave(k) or (d < r.echo_n and typical > r.echo_rr and 256 * e[k] < r.echo_q8 * e[beats[-1]])
-        beat = q > threshold and not late
+        beat, eclipsed = q > threshold and not late, False
         if beat and k + 1 < len(c) and c[k + 1] - c[k] < r.ahead_n:
             after = size(k + 1)
-            if (c[k + 1] - c[k] < 50 and 5 * after > 6 * q) or (typical > 150 and 10 * after > 11 * q):
-                beat = False
+            if (c[k + 1] - c[k] < 50 and 5 * after > 6 * q) or (
+                typical > 150 and (10 * after > 11 * q or (2 * s[k + 1] > 3 * s[k] and 4 * after > 3 * q))
+            ):
+                beat, eclipsed = False, typical > 150 and 2 * s[k + 1] > 3 * s[k]
         if beat:
             accept(k)
             continue
-        noise[rejected % 8] = min(q, 256)
-        rejected += 1
-        if not late:
+        if not eclipsed:
+            noise[rejected % 8] = min(q, 256)
+            rejected += 1
+        if not late and not eclipsed:
             clutter[cluttered % 8] = min(q, 256)
             cluttered += 1
         if c[k] - (c[beats[-1]] if beats else 0) > 1000 and c[k] - relearnt >= r.relearn_n:

@@ -18,8 +18,9 @@ Candidate k is decided when 60 samples after it are known, in time order. d = ti
 4. otherwise it is noise. Without a beat for 4 s its values enter the levels, so that they can sink, if 200 samples
    have passed since the last that did so.
 T wave: d < 90 and s < 90/256 of the last beat's, or d < 130 and s < 70/256 of it. Echo: d < 75 while rr > 112, and
-e < 210/256 of the last beat's. Eclipsed: the next candidate comes within 50 samples and has q > 6/5 of this one's, or
-within 60 with q > 11/10 while rr > 150 (a P wave).
+e < 210/256 of the last beat's. Eclipsed: the next candidate comes within 50 samples and has q > 6/5 of this one's; or
+within 60 while rr > 150, and has q > 11/10 of this one's, or s > 3/2 and q > 3/4 (a P wave before a low QRS). What is
+eclipsed by s > 3/2 while rr > 150 is no noise either.
 
 Quality of a beat: 100 % - clutter / 128, where clutter is the noise again without T waves and echoes, which every
 clean lead has. Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with
@@ -212,19 +213,27 @@ class QrsDetector:
         q = self._size(i)
         late = self._is_t_wave(i) or (d < 75 and self.rr > 112 and self._e[i] << 8 < 210 * self._last_e)
         beat = q > threshold and not late
+        steeper = False
         if beat and k + 1 < self._known:
-            ahead = self._c[(k + 1) & 31] - c
+            j = (k + 1) & 31
+            ahead = self._c[j] - c
             if ahead < _AHEAD:
-                after = self._size((k + 1) & 31)
-                if (ahead < 50 and 5 * after > 6 * q) or (self.rr > 150 and 10 * after > 11 * q):
+                after = self._size(j)
+                if ahead < 50 and 5 * after > 6 * q:
                     beat = False
+                if self.rr > 150:
+                    steep = 2 * self._s[j] > 3 * self._s[i]
+                    if 10 * after > 11 * q or (steep and 4 * after > 3 * q):
+                        beat = False
+                    steeper = steep and not beat
         if beat:
             self._first = k + 1
             self._accept(i)
             return
-        self._noise[self._rejected & 7] = min(q, 256)
-        self._rejected += 1
-        if not late:
+        if not steeper:
+            self._noise[self._rejected & 7] = min(q, 256)
+            self._rejected += 1
+        if not late and not steeper:
             self._clutter[self._cluttered & 7] = min(q, 256)
             self._cluttered += 1
             self.clutter_q8 = nth_smallest(self._clutter, _N, 5)

@@ -25,7 +25,8 @@ SPO2_ENTRIES = 33  # R = 0..2
 
 def highpass() -> tuple[np.ndarray, np.ndarray]:
     """The unquantised filter: (b, a)."""
-    return signal.butter(2, HIGHPASS_HZ, "highpass", fs=FS_HZ)
+    b, a = signal.butter(2, HIGHPASS_HZ, "highpass", fs=FS_HZ, output="ba")  # type: ignore[misc]
+    return b, a
 
 
 def highpass_q14() -> np.ndarray:

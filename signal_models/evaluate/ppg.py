@@ -106,7 +106,7 @@ def bidmc() -> None:
     )
     against = [a.mae for a in by_ecg]
     print(f"against the ECG's beats    mean of records MAE {np.mean(against):5.2f}, median {np.median(against):5.2f}")
-    curve = error_against_coverage(*(np.concatenate(x) for x in (measured, truth, quality)))
+    curve = error_against_coverage(np.concatenate(measured), np.concatenate(truth), np.concatenate(quality))
     print("MAE of the best by quality " + "  ".join(f"{100 * c:g} %: {e:.2f}" for c, e in curve.items()))
 
 

@@ -34,7 +34,7 @@ def test_rates_and_notches(rate, notch):
     made = ppg(30, np.random.default_rng(rate), regular_beats(30, rate), notch=notch)
     series = measure(Recording("", ppg=made.counts, ppg_fs=100.0))
     late = series.t_s >= 10
-    assert series.rate_shown[late].mean() > (0.6 if rate == 30 else 0.9)  # breathing is as fast as the slowest pulse
+    assert series.rate_shown[late].mean() > (0.5 if rate == 30 else 0.9)  # breathing is as fast as the slowest pulse
     assert np.abs(np.median(series.bpm[late]) - rate) <= 1.0
 
 

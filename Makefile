@@ -27,7 +27,7 @@ test: setup ## the whole test suite
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 gen: setup ## write the generated files (filter coefficients, signing table, link diagram)
 	$(BIN)/python -m signal_models.design

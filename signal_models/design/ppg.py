@@ -26,7 +26,7 @@ SPO2_ENTRIES = 33  # R = 0..2
 def highpass() -> tuple[np.ndarray, np.ndarray]:
     """The unquantised filter: (b, a)."""
     b, a = signal.butter(2, HIGHPASS_HZ, "highpass", fs=FS_HZ, output="ba")  # type: ignore[misc]
-    return b, a
+    return np.asarray(b), np.asarray(a)
 
 
 def highpass_q14() -> np.ndarray:

@@ -34,8 +34,10 @@ def test_rates_and_notches(rate, notch):
     made = ppg(30, np.random.default_rng(rate), regular_beats(30, rate), notch=notch)
     series = measure(Recording("", ppg=made.counts, ppg_fs=100.0))
     late = series.t_s >= 10
-    assert series.rate_shown[late].mean() > (0.5 if rate == 30 else 0.9)  # breathing is as fast as the slowest pulse
-    assert np.abs(np.median(series.bpm[late]) - rate) <= 1.0
+    shown = late & series.rate_shown
+    assert shown.sum() / late.sum() > (0.4 if rate == 30 else 0.9)  # breathing is as fast as the slowest pulse
+    assert np.abs(series.bpm[shown] - rate).max() <= max(5, 0.04 * rate)  # a missed beat of the first seconds
+    assert np.abs(np.median(series.bpm[shown]) - rate) <= 1.0
 
 
 def test_onsets_are_where_they_were_made():

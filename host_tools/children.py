@@ -1,9 +1,14 @@
-"""Child processes that are ours: started in their own session, ended by process id, never left behind."""
+"""Child processes that are ours: started in their own session, ended by process id, never left behind.
+
+Where util-linux is installed they end even when we are killed outright.
+"""
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,8 +22,19 @@ def start(command: list[str], log: Path | BinaryIO, *, cwd: Path | None = None) 
         with log.open("ab") as file:
             return start(command, file, cwd=cwd)
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cwd, start_new_session=True
+        [*_leash(), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        start_new_session=True,
     )
+
+
+def _leash() -> list[str]:
+    """What to put before a command so that the kernel ends it when the thread that started it is gone."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def stop(process: subprocess.Popen | None, timeout_s: float = 5) -> int | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,6 +126,17 @@ def test_interrupted_leaves_nothing_running(tmp_path, number):
     assert "interrupted" in err and "Traceback" not in err
     until(lambda: gone(pids), 5, what="ending the children")
     assert not list(tmp_path.iterdir())  # the temporary state folder is gone
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv (util-linux)")
+def test_killed_outright_leaves_nothing_running_either(tmp_path):
+    process = subprocess.Popen([*RUN, "--duration", "600"], env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        pids = until(lambda: len(found := descendants(process.pid)) >= 3 and found, 60, what="starting")
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: gone(pids), 15, what="ending the children")
 
 
 def test_wearer_that_dies_is_reported(tmp_path):

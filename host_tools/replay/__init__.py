@@ -86,6 +86,7 @@ def replay(
     beats: dict[int, list[float]] = {records.ECG: [], records.PPG: []}
     readings = []
     rates = {s.source: s.fs for s in streams}
+    end_s = max((s.duration_s for s in streams), default=0.0)
     for line in engines.play(frontend.interleave(streams), engine):
         tag, *numbers = line
         if tag == "B":
@@ -94,7 +95,9 @@ def replay(
             beats[source].append((index + frac_q8 / 256) / rates[source])
         else:
             readings.append(_reading(*numbers))
-    return ReplayResult(np.array(beats[records.ECG]), np.array(beats[records.PPG]), readings)
+    readings = [r for r in readings if r.t_end_s <= end_s]  # the front end's tail is nobody's heart
+    ecg_s, ppg_s = (np.array([t for t in beats[source] if t < end_s]) for source in (records.ECG, records.PPG))
+    return ReplayResult(ecg_s, ppg_s, readings)
 
 
 def replay_recording(recording: Recording, engine: str = "micropython") -> ReplayResult:

@@ -14,6 +14,7 @@ from host_tools.errors import UserError
 from vigil.core import records
 
 BLOCK_S = 0.1
+TAIL_S = 1.0  # the last value stands still for so long, so that beats still being decided come out
 RATES_HZ = {records.ECG: 250, records.PPG: 100, records.ACC: 50}  # DESIGN.md section 6
 PPG_COLUMNS = {"red": records.RED, "ir": records.IR, "green": records.GREEN}
 PPG_FULL_SCALE = 0x3FFFF  # 18-bit converter
@@ -29,6 +30,11 @@ class Stream:
     fs: int
     data: np.ndarray
     flags: np.ndarray
+
+    @property
+    def duration_s(self) -> float:
+        """Length without the tail."""
+        return len(self.data) / self.fs
 
 
 @dataclass
@@ -144,12 +150,17 @@ def accel_stream(accel: npt.ArrayLike, fs: float | None) -> Stream:
 
 
 def _blocks(stream: Stream) -> Iterator[tuple[float, Block]]:
-    """Cut a stream into blocks of BLOCK_S; yields (time of its end in s, block). Lost PPG and ACC rows are left out."""
+    """Cut a stream and its tail into blocks of BLOCK_S; yields (time of its end in s, block).
+
+    Lost PPG and ACC rows are left out.
+    """
     size = round(BLOCK_S * stream.fs)
     period_us = 1_000_000 // stream.fs
     gap = 0
-    for start in range(0, len(stream.data), size):
-        data, flags = stream.data[start : start + size], stream.flags[start : start + size]
+    tail = ((0, round(TAIL_S * stream.fs)),)
+    samples, marks = np.pad(stream.data, (*tail, (0, 0)), mode="edge"), np.pad(stream.flags, tail, mode="edge")
+    for start in range(0, len(samples), size):
+        data, flags = samples[start : start + size], marks[start : start + size]
         lost = (flags & records.GAP) != 0
         if lost.any():  # one cut is enough: what was lost inside the block makes the whole of it unusable
             gap = records.GAP

@@ -88,6 +88,13 @@ def test_wrong_input_is_one_sentence(arguments, sentence):
     assert error.value.hint
 
 
+def test_the_last_value_is_held_for_beats_still_being_decided():
+    stream = frontend.ecg_stream(np.linspace(0, 1, 1000), 250)
+    blocks = frontend.interleave([stream])
+    assert stream.duration_s == 4 and sum(len(b.data) for b in blocks) == 1250
+    assert (blocks[-1].data == stream.data[-1]).all()
+
+
 def test_no_signal_gives_nothing():
     result = replay(engine="cpython")
     assert result.readings == [] and len(result.ecg_beats_s) == 0

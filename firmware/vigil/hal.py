@@ -18,6 +18,16 @@ if TYPE_CHECKING:
         def recover(self) -> None:
             """Free a bus whose SDA is held low by clocking SCL, then initialise it again."""
 
+    class SPI(Protocol):
+        """One part on an SPI bus, mode 0, most significant bit first. One call is one transaction.
+
+        `machine.SPI.write_readinto` with the part's chip select held low around it: the ESP32 port does not drive
+        that pin, so the board does. SPI has no acknowledgement: a part that is not there reads as ones or zeros.
+        """
+
+        def write_readinto(self, out: bytearray, into: bytearray) -> None:
+            """Send `out` and fill `into`, equally long; they may be one buffer. Allocates nothing."""
+
     class Adc(Protocol):
         """One analogue input."""
 
@@ -63,8 +73,8 @@ if TYPE_CHECKING:
         """One device.
 
         i2c, spi, adc, pin and irq raise ValueError for a name that the board does not have: what is not fitted is
-        absent, not an error. Names in use: i2c "sensors", adc "ecg", pin "lod_p" and "lod_n" (electrode off), irq
-        "max30102". A board may have `until_ms` (int): the time at which the run ends.
+        absent, not an error. Names in use: i2c "sensors"; spi "ecg" (a MAX30003) or adc "ecg" with pin "lod_p" and
+        "lod_n" (electrode off; an AD8232); irq "max30102" and "max30003". A board may have `until_ms` (int): the time at which the run ends.
         """
 
         ecg_gain: int  # output over electrodes of the ECG circuit; the common AD8232 breakout: 1100
@@ -76,7 +86,7 @@ if TYPE_CHECKING:
         ble: Any  # object with the API of MicroPython's bluetooth.BLE, or None
 
         def i2c(self, name: str) -> I2C: ...
-        def spi(self, name: str) -> Any: ...
+        def spi(self, name: str) -> SPI: ...
         def adc(self, name: str) -> Adc: ...
         def pin(self, name: str) -> Pin: ...
         def irq(self, name: str, handler: "Callable[[int], None]") -> None:

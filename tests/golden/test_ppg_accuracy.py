@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from signal_models.evaluate.ppg import measure, reference
+from host_tools.validate.ppg import measure, reference
 from signal_models.metrics.agreement import agreement, error_against_coverage
 from signal_models.metrics.beats import score
 from signal_models.recording import Recording

@@ -1,8 +1,8 @@
-"""Figures on a few MIT-BIH records, pinned loosely: `python -m signal_models.evaluate ecg` gives all of them."""
+"""Figures on a few MIT-BIH records, pinned loosely: `python -m host_tools.validate ecg` gives all of them."""
 
 import pytest
 
-from signal_models.evaluate.ecg import WINDOWS_S, evaluate_record, firmware_beats_s, mirror_beats_s, quantised
+from host_tools.validate.ecg import WINDOWS_S, evaluate_record, firmware_beats_s, mirror_beats_s, quantised
 from signal_models.metrics.beats import BeatScore
 
 pytestmark = pytest.mark.data

@@ -2,8 +2,8 @@
 
 import pytest
 
+from host_tools.validate.ppg import measure, reference
 from signal_models import datasets
-from signal_models.evaluate.ppg import measure, reference
 from signal_models.metrics.agreement import agreement
 
 pytestmark = pytest.mark.data

@@ -1,23 +1,22 @@
-"""`python -m signal_models.evaluate PART [...]`."""
+"""`python -m host_tools.validate PART [...]`: the figures of one part as plain lines, in seconds."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
-from pathlib import Path
 
 from host_tools.errors import UserError
+
+PARTS = ("ecg", "ppg")  # modules here with `main(argv)`
 
 
 def main(argv: list[str]) -> int:
     """Run one part; exit status 2 with a sentence when there is no such part or its data are absent."""
-    parts = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name != "__main__")
-    if not argv or argv[0] not in parts:
-        print(f"usage: python -m signal_models.evaluate {{{','.join(parts)}}} [options]", file=sys.stderr)
+    if not argv or argv[0] not in PARTS:
+        print(f"usage: python -m host_tools.validate {{{','.join(PARTS)}}} [options]", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f"signal_models.evaluate.{argv[0]}").main(argv[1:])
+        return importlib.import_module(f"host_tools.validate.{argv[0]}").main(argv[1:])
     except UserError as e:
         print(f"{e.sentence}{': ' if e.hint else ''}{e.hint}", file=sys.stderr)
         return e.code

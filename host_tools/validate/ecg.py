@@ -60,7 +60,7 @@ def evaluate_record(path, detect=mirror_beats_s, noise: str | None = None, snr_d
 
 def main(argv: list[str]) -> int:
     """Print a line a record and the gross figures."""
-    parser = argparse.ArgumentParser(prog="python -m signal_models.evaluate ecg", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m host_tools.validate ecg", description=__doc__)
     parser.add_argument("record", nargs="*", help="names; all that are here by default")
     parser.add_argument("--engine", choices=["mirror", "firmware"], default="mirror")
     parser.add_argument("--noise", choices=["ma", "bw"], help="add noise of nstdb in alternate 2-minute blocks")

@@ -1,4 +1,4 @@
-"""PPG accuracy with the int64 mirror: `python -m signal_models.evaluate ppg [bidmc] [grid] [oxiwear]`."""
+"""PPG accuracy with the int64 mirror: `python -m host_tools.validate ppg [bidmc] [grid] [oxiwear]`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from host_tools.replay import frontend
+from host_tools.validate.ecg import mirror_beats_s, quantised
 from signal_models import datasets
 from signal_models.design.ppg import spo2_pct
-from signal_models.evaluate.ecg import mirror_beats_s, quantised
 from signal_models.fixed import ppg as mirror
 from signal_models.metrics.agreement import Agreement, agreement, error_against_coverage, mean_of
 from signal_models.metrics.beats import heart_rate_series
@@ -165,7 +165,7 @@ PARTS = {"bidmc": bidmc, "grid": grid, "oxiwear": oxiwear}
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures of the parts named, of all by default."""
-    parser = argparse.ArgumentParser(prog="python -m signal_models.evaluate ppg", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m host_tools.validate ppg", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to evaluate (default: all)")
     for name in parser.parse_args(argv).parts or PARTS:
         PARTS[name]()

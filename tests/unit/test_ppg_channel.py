@@ -19,6 +19,7 @@ from vigil.core.records import (
     RED,
     RELATIVE,
     SATURATED,
+    SETTLING,
     SETTLING_IN,
     SIGNAL_SATURATED,
     SPO2,
@@ -119,6 +120,15 @@ def test_saturation_gap_and_measured_rate():
     out = []
     slow.report(12000, out)
     assert abs(out[0].mantissa - 714) <= 5
+
+
+def test_nothing_is_measured_while_the_light_settles():
+    plain, stepped = PpgChannel(), PpgChannel()
+    want = blocks(plain, 8)
+    step = array("i", [30000, 30000] * 20)
+    stepped.push(SampleBlock(PPG, (RED, IR), step, period_us=10000, n=20, flags=GAP | SETTLING))
+    got = blocks(stepped, 8)
+    assert [got[k].mantissa for k in want] == [want[k].mantissa for k in want]
 
 
 def test_one_relative_column():

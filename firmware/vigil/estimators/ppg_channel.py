@@ -89,6 +89,9 @@ class PpgChannel:
             self.reset()
         elif flags & (GAP | SETTLING):
             self.reset()
+        if flags & SETTLING:  # a step of the light is alike in red and infrared, as no pulse is: see none of it
+            self._rows += block.n
+            return
         if flags & SATURATED:
             self._since_saturated = 0
         self._period_us = block.period_us or _NOMINAL_US

@@ -1,0 +1,164 @@
+"""One ESP32 board under MicroPython: `esp32_script.py CHIP FOLDER`, board and firmware on MICROPYPATH.
+
+Prints the pins of the parts, as JSON, last.
+"""
+
+import gc
+import json
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import contract
+import esp32_port as port
+
+port.install(sys.argv[1])
+import board  # noqa: E402
+import esp32_common  # noqa: E402
+
+assert not (port.pins or port.buses or port.watchdogs or port.freqs or port.WLAN.on), "import touched hardware"
+esp32_common.Esp32Board.fs = sys.argv[2] + "/data"
+b = board.make()
+assert not port.watchdogs and not port.WLAN.on, "the watchdog and the radio start when they are needed"
+contract.check(b)
+assert port.freqs == [port.FREQ[sys.argv[1]]]
+
+# Keystore: what was set survives a reset; names of settings do not meet.
+assert esp32_common.Keystore().get("link.server_name") == b"\x00\xff" * 16
+for names in (("link.server_name", "link.server_nameX", "link.server_other"), ("sign.seed", "seq.floor")):
+    keys = [esp32_common.nvs_key(n) for n in names]
+    assert len(set(keys)) == len(keys) and max(len(k) for k in keys) <= 15, keys
+try:
+    b.keystore.set("big", bytes(513))
+    raise AssertionError("kept 513 bytes")
+except ValueError:
+    pass
+
+# A bus held low by a part in the middle of a byte.
+bus = b.i2c("sensors")
+port.buses[0].registers[0x57] = bytearray(256)
+port.buses[0].registers[0x57][0xFF] = 0x15
+one = bytearray(1)
+bus.readfrom_mem_into(0x57, 0xFF, one)
+assert one[0] == 0x15 and bus.scan() == [0x57]
+port.buses[0].stuck, port.buses[0].stops = 9, 0
+try:
+    bus.readfrom_mem_into(0x57, 0xFF, one)
+    raise AssertionError("a stuck bus answered")
+except OSError:
+    pass
+bus.recover()
+assert port.buses[0].stops >= 1
+bus.readfrom_mem_into(0x57, 0xFF, one)
+
+# Interrupts and timers.
+stamps = []
+b.irq("max30102", stamps.append)
+line = next(p for p in port.pins.values() if p.handler)
+assert line.pull == port.Pin.PULL_UP and line.trigger == port.Pin.IRQ_FALLING
+port.fall(line.number)
+b.irq("max30102", None)
+port.fall(line.number)
+assert len(stamps) == 1 and isinstance(stamps[0], int)
+first, second = b.timer(4000, stamps.append), b.timer(2500, stamps.append)
+assert sorted(t.period_us for t in port.timers.values()) == [2500, 4000]
+try:
+    b.timer(1000, stamps.append)
+    raise AssertionError("a third timer")
+except ValueError:
+    pass
+number = first._number
+port.timers[number].fire()
+callback = port.timers[number].callback
+first.stop()
+callback(None)  # was still in the scheduler's queue
+assert len(stamps) == 2
+b.timer(1000, stamps.append).stop()
+second.stop()
+
+# Steady state allocates nothing.
+ticked = []
+timer = b.timer(4000, lambda t_us: None)
+fire = port.timers[timer._number].callback
+read_uv = b.adc("ecg").read_uv
+gc.collect()
+before = gc.mem_alloc()
+for _ in range(50):
+    fire(None)
+    b.clock.ms()
+    bus.readfrom_mem_into(0x57, 0xFF, one)
+grown = gc.mem_alloc() - before
+timer.stop()
+
+
+# Time does not wrap, whatever the ticks do: 40 days in steps of an hour.
+class Ticks:
+    now_ms = (1 << 30) - 1000
+    ticks_us = None
+
+    def ticks_ms(self):
+        return self.now_ms & 0x3FFFFFFF
+
+    def ticks_add(self, a, n):
+        return (a + n) & 0x3FFFFFFF
+
+    def ticks_diff(self, a, b):
+        return (((a - b) & 0x3FFFFFFF) ^ 0x20000000) - 0x20000000
+
+
+real = esp32_common.time
+esp32_common.time = fake = Ticks()
+clock = esp32_common.Clock()
+start_ms = fake.now_ms
+for _ in range(40 * 24):
+    fake.now_ms += 3_600_000
+    assert clock.ms() == fake.now_ms - start_ms
+esp32_common.time = real
+
+# Radio.
+wifi = b.wifi
+try:
+    wifi.connect()
+    raise AssertionError("connected to nothing")
+except ValueError as e:
+    assert "provision" in str(e)
+b.keystore.set("wifi.ssid", b"ward 3")
+wifi.connect()
+assert port.WLAN.joining == ("ward 3", None)
+wifi.connect()  # again while it tries
+b.keystore.set("wifi.key", b"secret88")
+wifi.power_cycle()
+assert port.WLAN.joining is None and port.WLAN.on
+wifi.connect()
+assert port.WLAN.joining == ("ward 3", "secret88") and not wifi.isconnected()
+port.WLAN.linked = True
+assert wifi.isconnected()
+port.WLAN.on, port.WLAN.broken = False, True
+try:
+    b.random(8)
+    raise AssertionError("random without entropy")
+except OSError:
+    pass
+
+b.feed_watchdog()
+assert len(port.watchdogs) == 1 and port.watchdogs[0].fed == 2 and port.watchdogs[0].timeout >= 10_000
+causes = []
+for cause in (1, 2, 3, 4, 5, 9):
+    port.machine.cause = cause
+    causes.append(b.reset_cause())
+assert causes == ["pwron", "hard", "wdt", "deepsleep", "soft", "9"], causes
+
+fitted = b._fitted
+print(
+    json.dumps(
+        {
+            "scl": fitted[esp32_common.I2C]["sensors"][1],
+            "sda": fitted[esp32_common.I2C]["sensors"][2],
+            "max30102": fitted[esp32_common.Edge]["max30102"],
+            "ecg": fitted[esp32_common.Adc]["ecg"],
+            "lod_p": fitted[port.Pin]["lod_p"],
+            "lod_n": fitted[port.Pin]["lod_n"],
+            "name": b.name,
+            "grown": grown,
+        }
+    )
+)

@@ -14,7 +14,8 @@ class Recording:
     ecg: (n,) mV. ppg: (n, k) with columns named by ppg_channels (red, ir, green), raw counts, or
     ppg_unit="relative" for a pulse without a meaningful DC. accel: (n, 3) g. Rates in Hz. NaN marks lost samples.
     truth: kind (heart_rate, pulse_rate, spo2, resp_rate, perfusion_index, ...) to (t_s, value) arrays; NaN where
-    unknown. beats_s: R-peak times in seconds where they are annotated. meta: what a report should say of it.
+    unknown. beats_s: R-peak times in seconds where they are annotated; beat_labels: their classes as WFDB symbols (N, V
+    ...), one each, where they are known. meta: what a report should say of it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Recording:
     accel_fs: float | None = None
     truth: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     beats_s: np.ndarray | None = None
+    beat_labels: list[str] | None = None
     meta: dict[str, str] = field(default_factory=dict)
 
     @property

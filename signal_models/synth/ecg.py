@@ -95,15 +95,15 @@ def ecg(
                 height = np.copysign(t_wave_mv, height)
             span = min(rr if wave.centre_s > 0 else earlier, 1.5)
             scale = np.sqrt(span) if wave.scales else 1.0
-            _add(signal, fs, at + wave.centre_s * scale, wave.width_s * scale, height)
+            add_wave(signal, fs, at + wave.centre_s * scale, wave.width_s * scale, height)
     if fibrillating:
-        signal += 0.04 * abs(amplitude_mv) * _band(n, fs, rng, 4, 9)
+        signal += 0.04 * abs(amplitude_mv) * band_noise(n, fs, rng, 4, 9)
     t = np.arange(n) / fs
-    signal += wander_mv * _band(n, fs, rng, 0.05, 0.5) + muscle_mv * _band(n, fs, rng, 15, 0.45 * fs)
+    signal += wander_mv * band_noise(n, fs, rng, 0.05, 0.5) + muscle_mv * band_noise(n, fs, rng, 15, 0.45 * fs)
     signal += powerline_mv * np.sin(2 * np.pi * (powerline_hz * t + rng.random()))
-    signal += motion_mv * _motion(n, fs, rng)
+    signal += motion_mv * motion_noise(n, fs, rng)
     inside = (times >= 0) & (times < duration_s)
-    shift = np.where(ectopic, _peak_shift_s(ECTOPIC), _peak_shift_s(NORMAL))
+    shift = np.where(ectopic, peak_shift_s(ECTOPIC), peak_shift_s(NORMAL))
     return SyntheticEcg(signal, (times + shift)[inside], heart_rate_series(times + shift), ectopic[inside])
 
 
@@ -137,7 +137,7 @@ def _beat_times(duration_s, rng, rate_bpm, hrv_s, ectopic_share, fibrillating, p
     return np.array(times), np.array(ectopic)
 
 
-def _add(signal: np.ndarray, fs: float, centre_s: float, width_s: float, height: float) -> None:
+def add_wave(signal: np.ndarray, fs: float, centre_s: float, width_s: float, height: float) -> None:
     """Add a Gaussian in place, four widths to either side."""
     a = max(0, int(np.ceil((centre_s - 4 * width_s) * fs)))
     b = min(len(signal), int(np.floor((centre_s + 4 * width_s) * fs)) + 1)
@@ -145,14 +145,14 @@ def _add(signal: np.ndarray, fs: float, centre_s: float, width_s: float, height:
         signal[a:b] += height * np.exp(-0.5 * ((np.arange(a, b) / fs - centre_s) / width_s) ** 2)
 
 
-def _peak_shift_s(waves: tuple[Wave, ...]) -> float:
+def peak_shift_s(waves: tuple[Wave, ...]) -> float:
     """Where the extremum of the QRS lies against the centre of its R wave: Q and S pull it."""
     t = np.arange(-0.02, 0.02, 1e-5)
     qrs = sum(w.height * np.exp(-0.5 * ((t - w.centre_s) / w.width_s) ** 2) for w in waves if not w.scales)
     return float(t[np.argmax(qrs)])
 
 
-def _band(n: int, fs: float, rng: np.random.Generator, low_hz: float, high_hz: float) -> np.ndarray:
+def band_noise(n: int, fs: float, rng: np.random.Generator, low_hz: float, high_hz: float) -> np.ndarray:
     """Gaussian noise between two frequencies, standard deviation 1."""
     f = np.fft.rfftfreq(n, 1 / fs)
     spectrum = np.where((f >= low_hz) & (f <= high_hz), rng.normal(size=len(f)) + 1j * rng.normal(size=len(f)), 0)
@@ -160,10 +160,10 @@ def _band(n: int, fs: float, rng: np.random.Generator, low_hz: float, high_hz: f
     return noise / (noise.std() or 1.0)
 
 
-def _motion(n: int, fs: float, rng: np.random.Generator) -> np.ndarray:
+def motion_noise(n: int, fs: float, rng: np.random.Generator) -> np.ndarray:
     """Electrode motion: steps at random times that fade within a second, standard deviation 1."""
     kicks = np.where(rng.random(n) < 1.5 / fs, rng.normal(size=n), 0)
     t = np.arange(round(2 * fs)) / fs
     fading = (1 - np.exp(-t / 0.05)) * np.exp(-t / 0.3)
-    noise = np.convolve(kicks, fading)[:n] + 0.1 * _band(n, fs, rng, 1, 10)
+    noise = np.convolve(kicks, fading)[:n] + 0.1 * band_noise(n, fs, rng, 1, 10)
     return noise / (noise.std() or 1.0)

@@ -1,1 +1,1 @@
-"""Models of the signals and of the firmware: synthesis, filter design, float64 reference, int64 mirror, metrics, data sets."""
+"""Models of signals and firmware: synthesis, filter design, float64 reference, int64 mirror, metrics, data sets."""

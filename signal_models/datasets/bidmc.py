@@ -27,21 +27,21 @@ def load(path: Path) -> Recording:
     pair for SpO2. Numerics are NaN where the monitor had none. Raises UserError when PLETH is missing.
     """
     name = wfdb_record.stem(path)
-    record = wfdb.rdrecord(str(name))
+    record = wfdb_record.read(name)
     signals = {s.strip(" ,"): i for i, s in enumerate(record.sig_name or [])}
     if "PLETH" not in signals or record.p_signal is None:
         raise UserError(f"record `{name.name}` has no PLETH signal", f"its signals are {', '.join(signals)}")
     truth = {}
     numerics = name.with_name(name.name + "n")
     if wfdb_record.claims(numerics):
-        monitor = wfdb.rdrecord(str(numerics))
-        assert monitor.p_signal is not None
-        t_s = np.arange(len(monitor.p_signal)) / float(monitor.fs)
+        monitor = wfdb_record.read(numerics)
+        values = np.asarray(monitor.p_signal)
+        t_s = np.arange(len(values)) / float(monitor.fs or 1)
         for i, s in enumerate(monitor.sig_name or []):
             kind = _TRUTH.get(s.strip(" ,"))
             if kind:
-                truth[kind] = (t_s, monitor.p_signal[:, i])
-    fs = float(record.fs)
+                truth[kind] = (t_s, values[:, i])
+    fs = float(record.fs or 0)
     return Recording(
         name.name,
         ecg=record.p_signal[:, signals["II"]] if "II" in signals else None,
@@ -61,5 +61,5 @@ def breaths(path: Path) -> list[np.ndarray]:
     if not name.with_name(name.name + ".breath").is_file():
         return []
     note = wfdb.rdann(str(name), "breath")
-    by = np.array([a.strip("\0 ") for a in note.aux_note])
+    by = np.array([a.strip("\0 ") for a in note.aux_note or []])
     return [note.sample[by == a] / 125.0 for a in sorted(set(by))]

@@ -1,4 +1,4 @@
-"""Errors by whose fault it is. A type exists only if something catches it; bad data is flags and quality, not an error."""
+"""Errors by whose fault it is. A type exists only if something catches it; bad data is flags and quality instead."""
 
 
 class VigilError(Exception):

@@ -1,0 +1,109 @@
+"""What `boards/<NAME>/board.toml` says about a board: chip, flash, offsets, pins, profile."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+from host_tools.errors import UserError
+from host_tools.paths import BOARDS, FIRMWARE
+
+CHIP_NAMES = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """One board. Offsets and sizes in bytes of flash; chip as esptool calls it; arch as mpy-cross calls it."""
+
+    name: str
+    title: str
+    chip: str
+    image_chip_id: int
+    arch: str
+    flash_bytes: int
+    psram: bool
+    firmware_offset: int
+    vfs_offset: int
+    profile: str
+    sensors: dict[str, str]
+    pins: dict[str, int]
+
+    @property
+    def vfs_bytes(self) -> int:
+        """Size of the file system: to the end of the flash."""
+        return self.flash_bytes - self.vfs_offset
+
+    @property
+    def chip_name(self) -> str:
+        """The chip's name as people write it."""
+        return CHIP_NAMES.get(self.chip, self.chip)
+
+    def sources(self) -> dict[str, Path]:
+        """Modules of the board itself, by name."""
+        return {"board": BOARDS / self.name / "board.py", "esp32_common": BOARDS / "esp32" / "esp32_common.py"}
+
+
+def names() -> list[str]:
+    """Boards that an image can be made for."""
+    return sorted(file.parent.name for file in BOARDS.glob("*/board.toml"))
+
+
+def load(name: str) -> Board:
+    """Read a board. Raises UserError for one that is not there, or whose board.toml is not understood."""
+    if name not in names():
+        raise UserError(
+            f"`{name}` is not a board", f"one of {', '.join(names())}; boards/README.md says how to add one"
+        )
+    path = BOARDS / name / "board.toml"
+    try:
+        return Board(**tomllib.loads(path.read_text()))
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as e:
+        raise UserError(f"cannot understand {path}", str(e)) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """roots: modules whose imports decide what goes in (none: all). without: modules left out all the same."""
+
+    name: str
+    roots: list[str]
+    without: list[str]
+
+    def modules(self) -> dict[str, Path]:
+        """Firmware modules of this profile with their sources, packages included, boot and main too."""
+        every = {
+            ".".join(file.relative_to(FIRMWARE).with_suffix("").parts).removesuffix(".__init__"): file
+            for file in sorted(FIRMWARE.rglob("*.py"))
+        }
+        every.pop("vigil.hal", None)  # for readers only
+        chosen = _reached(every, self.roots) if self.roots else set(every)
+        return {name: file for name, file in every.items() if name in chosen and name not in self.without}
+
+
+def profile(name: str) -> Profile:
+    """Read a profile of boards/profiles.toml. Raises UserError for one that is not there."""
+    table = tomllib.loads((BOARDS / "profiles.toml").read_text())
+    if name not in table:
+        raise UserError(f"`{name}` is not a profile", f"one of {', '.join(table)}")
+    return Profile(name, **table[name])
+
+
+def _reached(every: dict[str, Path], roots: list[str]) -> set[str]:
+    """Modules that `roots` import, directly or not, also inside functions; with their packages."""
+    import ast
+
+    todo, seen = list(roots), set()
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in every:
+            continue
+        seen.add(name)
+        if "." in name:
+            todo.append(name.rpartition(".")[0])
+        for node in ast.walk(ast.parse(every[name].read_text())):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return seen

@@ -1,0 +1,61 @@
+"""Boots a file system image under MicroPython as the chip does: `boot_image.py FILE OFFSET SIZE CHIP MS`.
+
+Mounts SIZE bytes from OFFSET of FILE with VfsLfs2 at the port's parameters, runs boot.py and main.py from it for MS
+milliseconds on the stand-in of the port, and prints what the file system then holds.
+"""
+
+import os
+import sys
+
+import vfs
+
+FILE, OFFSET, SIZE, CHIP, MS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+TESTS = __file__.rsplit("/", 1)[0]
+
+
+class Flash:
+    """A partition in memory, with flash's rule: programming clears bits, only erasing sets them."""
+
+    def __init__(self):
+        self.data = bytearray(SIZE)
+        with open(FILE, "rb") as f:
+            f.seek(OFFSET)
+            assert f.readinto(self.data) == SIZE
+
+    def readblocks(self, block, buffer, offset=0):
+        at = block * 4096 + offset
+        buffer[:] = memoryview(self.data)[at : at + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=0):
+        at = block * 4096 + offset
+        for i in range(len(buffer)):
+            assert self.data[at + i] & buffer[i] == buffer[i], "programmed without erasing"
+            self.data[at + i] = buffer[i]
+
+    def ioctl(self, op, argument):
+        if op == 4:
+            return SIZE // 4096
+        if op == 5:
+            return 4096
+        if op == 6:
+            self.data[argument * 4096 : argument * 4096 + 4096] = b"\xff" * 4096
+        return 0
+
+
+sys.path.insert(0, TESTS)
+import esp32_port  # noqa: E402
+
+esp32_port.install(CHIP)
+vfs.mount(vfs.VfsLfs2(Flash(), readsize=32, progsize=32, lookahead=32), "/flash")
+os.chdir("/flash")
+sys.path[:] = ["", ".frozen", "/flash/lib"]  # what '/' is on the chip is /flash here
+import esp32_common  # noqa: E402
+
+esp32_common.Esp32Board.fs = "/flash/data"
+esp32_common.Esp32Board.until_ms = MS
+assert esp32_common.__file__.startswith("/flash/") or "lib" in esp32_common.__file__
+import boot  # noqa: E402, F401
+import main  # noqa: E402, F401
+
+print("files", sorted(os.listdir("/flash")), len(os.listdir("/flash/data/queue")) > 0)
+vfs.umount("/flash")

@@ -9,18 +9,7 @@ import pytest
 
 import host_tools  # noqa: F401  puts the firmware on the import path
 from host_tools.paths import data_dir
-
-SOURCES = {
-    "mitdb": "PhysioNet mitdb",
-    "nstdb": "PhysioNet nstdb",
-    "cinc2017": "PhysioNet challenge-2017",
-    "afdb-rr": "RR intervals of PhysioNet afdb",
-    "bidmc": "PhysioNet bidmc",
-    "ispc2015": "IEEE Signal Processing Cup 2015",
-    "oxiwear": "github.com/aarusso/OxiWear",
-    "max30102": "github.com/alsementsov/MAX30102-Heart-and-Respiratory-rate-SPO2-library",
-    "weda-fall": "github.com/joaojtmarques/WEDA-FALL",
-}
+from signal_models import datasets
 
 
 @pytest.fixture
@@ -31,7 +20,8 @@ def recordings():
         root = data_dir()
         folder = root / name if root else None
         if folder is None or not folder.is_dir():
-            pytest.skip(f"recordings `{name}` are absent: get them from {SOURCES[name]} and set VIGIL_DATA")
+            known = datasets.KNOWN[name]
+            pytest.skip(f"recordings `{name}` are absent: {known.title}, {known.source}; then set VIGIL_DATA")
         return folder
 
     return find

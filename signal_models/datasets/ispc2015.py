@@ -19,16 +19,21 @@ def claims(path: Path) -> bool:
 
 
 def load(path: Path) -> Recording:
-    """One run. The pulse is AC-coupled (relative, two green columns); heart_rate stands at its window's middle."""
+    """One run. The pulse is AC-coupled (relative, two green columns); the reference stands at its window's middle.
+
+    The reference is counted from the ECG and serves as heart rate and as pulse rate. The ECG's gain is not told: its
+    largest waves are taken to be 1 mV.
+    """
     signals = np.asarray(io.loadmat(path)["sig"], float)
     trace = path.with_name(path.stem.removesuffix("_BPMtrace") + "_BPMtrace.mat")
     truth = {}
     if trace.is_file():
         bpm = np.asarray(io.loadmat(trace)["BPM0"], float).ravel()
-        truth["heart_rate"] = (np.arange(len(bpm)) * STEP_S + WINDOW_S / 2, bpm)
+        truth["heart_rate"] = truth["pulse_rate"] = (np.arange(len(bpm)) * STEP_S + WINDOW_S / 2, bpm)
+    ecg = signals[0] - np.median(signals[0])
     return Recording(
         path.stem,
-        ecg=signals[0],  # of unknown gain
+        ecg=ecg / max(float(np.percentile(np.abs(ecg), 99.5)), 1e-9),
         ecg_fs=_FS,
         ppg=signals[1:3].T,
         ppg_fs=_FS,

@@ -13,6 +13,7 @@ import clock
 import link
 
 _BIT_NS = 2500  # I2C at 400 kHz
+_BYTE_US = 2  # SPI at 4 MHz
 _BLOCK = 64  # conversions fetched at once for a running timer
 
 
@@ -46,6 +47,22 @@ class I2C:
         """Nine clocks and a stop."""
         self._pass(2)
         self._wires.call(link.RECOVER, self._part)
+
+
+class SPI:
+    """One part on an SPI bus."""
+
+    def __init__(self, wires, name, now):
+        self._wires = wires
+        self._part = wires.part("spi:" + name)
+        self._clock = now
+
+    def write_readinto(self, out, into):
+        """One transaction: send `out`, fill `into`."""
+        if len(out) != len(into):
+            raise ValueError("buffers must be the same length")
+        self._clock.now_us += _BYTE_US * len(out)
+        self._wires.call(link.TRANSFER, self._part, 0, 0, len(out), out, into)
 
 
 class Adc:
@@ -170,8 +187,8 @@ class Board:
         return self._once("i2c:" + name, lambda: I2C(self._wires, name, self.clock))
 
     def spi(self, name):
-        """No SPI here."""
-        raise ValueError("no spi:" + name)
+        """Part `name` on an SPI bus; ValueError when there is none."""
+        return self._once("spi:" + name, lambda: SPI(self._wires, name, self.clock))
 
     def adc(self, name):
         """Analogue input `name`; ValueError when there is none."""
@@ -183,7 +200,8 @@ class Board:
 
     def irq(self, name, handler):
         """Call handler(t_us) at each falling edge of line `name`; None stops it."""
-        self._handlers[self._wires.part("irq:" + name)] = handler
+        self._handlers[self._wires.line(name)] = handler
+        self._wires.call(link.NEXT)
 
     def _edge(self, line, t_us):
         handler = self._handlers.get(line)

@@ -1,6 +1,7 @@
-"""An emulated I2C bus with devices by address, and what goes wrong on such a bus.
+"""Emulated buses: I2C with devices by address, SPI with one device on its chip select, and what goes wrong on them.
 
-A device has `read(register, n, t_us) -> bytes` and `write(register, data, t_us)`; the bus holds no other state.
+An I2C device has `read(register, n, t_us) -> bytes` and `write(register, data, t_us)`; one on SPI has
+`transfer(data, t_us) -> bytes` for all that happens while its chip select is low. The buses hold no other state.
 
 Model limits: no clock stretching, no arbitration, whole transactions only (a fault never cuts one in half).
 """
@@ -74,3 +75,28 @@ class I2CBus:
     def recover(self, t_us: int) -> None:
         """Nine clocks on SCL free a data line that a device holds low."""
         self._faults = [f for f in self._faults if not (f.stuck and f.active(t_us))]
+
+
+class SpiDevice(Protocol):
+    """What hangs on an SPI bus."""
+
+    def transfer(self, data: bytes, t_us: int) -> bytes:
+        """Answer to `data`, as many bytes."""
+        ...
+
+
+class SpiBus:
+    """device: None when nothing is fitted. faults: while one acts the answer is lost (the line reads as ones, or when
+    it is stuck as zeros), although the device heard: SPI has no acknowledgement that could tell."""
+
+    def __init__(self, device: SpiDevice | None, faults: tuple[BusFault, ...] = ()):
+        self._device = device
+        self._faults = faults
+
+    def transfer(self, data: bytes, t_us: int) -> bytes:
+        """One transaction."""
+        answer = self._device.transfer(data, t_us) if self._device else b"\xff" * len(data)
+        for fault in self._faults:
+            if fault.active(t_us):
+                return (b"\0" if fault.stuck else b"\xff") * len(data)
+        return answer

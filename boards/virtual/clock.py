@@ -12,6 +12,7 @@ import asyncio.core as core
 import time
 
 import tasks
+from link import LINES
 
 NEVER = 1 << 61
 
@@ -46,8 +47,7 @@ class Clock:
         self.now_us = 0
         self.timers = []
         self.grid_us = 0  # period of the timer that is being served on time, else 0
-        self.edge_us = NEVER  # next falling edge of an interrupt line, as the emulators tell
-        self.edge_line = 0
+        self.edges_us = [NEVER] * LINES  # next falling edge of each interrupt line, as the emulators tell
         self.on_edge = None  # on_edge(line, t_us): serves it and asks for the next
         self.stalls = []  # [[at_us, for_us], ...]: the processor is held up (flash, radio)
         self._speed_q8 = int(speed * 256)
@@ -78,7 +78,10 @@ class Clock:
         core.IOQueue.wait_io_event = wait
 
     def _next_us(self):
-        due_us = self.edge_us
+        due_us = NEVER
+        for edge_us in self.edges_us:
+            if edge_us < due_us:
+                due_us = edge_us
         for timer in self.timers:
             if timer.due_us < due_us:
                 due_us = timer.due_us
@@ -93,10 +96,11 @@ class Clock:
             served = True
             if self.stalls and self.stalls[0][0] <= self.now_us:
                 self.now_us += self.stalls.pop(0)[1]
-            if self.edge_us <= self.now_us:
-                t_us = self.edge_us
-                self.edge_us = NEVER
-                self.on_edge(self.edge_line, t_us)
+            for line in range(LINES):
+                t_us = self.edges_us[line]
+                if t_us <= self.now_us:
+                    self.edges_us[line] = NEVER
+                    self.on_edge(line, t_us)
             for timer in self.timers:
                 if timer.due_us <= self.now_us:
                     late_us = self.now_us - timer.due_us

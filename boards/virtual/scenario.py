@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from boards.virtual.bus import BusFault, I2CBus
+from boards.virtual.bus import BusFault, I2CBus, SpiBus
+from boards.virtual.devices import max30003
 from boards.virtual.devices.ad8232 import GAIN, Ad8232, LeadOffPin
+from boards.virtual.devices.esp32_adc import Esp32Adc
+from boards.virtual.devices.max30003 import Max30003
 from boards.virtual.devices.max30102 import ADDRESS, FULL, Max30102
 from signal_models.design.ppg import ratio_of
 from signal_models.recording import Recording
@@ -35,16 +38,17 @@ _LIFT_US = 30_000  # taking it off and putting it on
 
 @dataclass(frozen=True)
 class Missing:
-    """A part is not fitted: "max30102" or "ad8232"."""
+    """A part is not fitted: "max30102", "max30003" or "ad8232"."""
 
     part: str
 
 
 @dataclass(frozen=True)
 class WrongId:
-    """The oximeter's address answers with another part id."""
+    """The oximeter's address, or the ECG front end's chip select, answers with another part id."""
 
     part_id: int = 0x11
+    part: str = "max30102"
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,20 @@ class StuckSda:
 
 
 @dataclass(frozen=True)
+class SpiCut:
+    """The wire from the MAX30003 to the processor is broken: it reads as ones or zeros."""
+
+    from_s: float
+    to_s: float
+    zeros: bool = False
+
+
+@dataclass(frozen=True)
 class BrownOut:
-    """The oximeter's supply fails for a moment: all its registers are reset."""
+    """The supply of the oximeter, or of the MAX30003, fails for a moment: all its registers are reset."""
 
     at_s: float
+    part: str = "max30102"
 
 
 @dataclass(frozen=True)
@@ -115,20 +129,29 @@ class SwappedLeds:
     """A clone board with red and infrared exchanged."""
 
 
-Fault = Missing | WrongId | Nak | StuckSda | BrownOut | OffSkin | LeadOff | Stall | WifiOut | Glare | SwappedLeds
+Fault = Missing | WrongId | Nak | StuckSda | SpiCut | BrownOut
+Fault |= OffSkin | LeadOff | Stall | WifiOut | Glare | SwappedLeds
+FRONT_ENDS = ("max30003", "ad8232")
 
 
 @dataclass
 class Scenario:
     """One wearer. clock_error: relative error of the oximeter's oscillator. perfusion_pct: of simulated colour.
-    ecg_gain: of the ECG circuit (1100: the breakout as sold, which clips at 1.3 mV)."""
+    ecg: the ECG front end, "max30003" or "ad8232". ecg_clock_error: of the MAX30003's crystal. ecg_gain: of the
+    AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV)."""
 
     recording: Recording
     faults: tuple[Fault, ...] = ()
     clock_error: float = 0.0
     perfusion_pct: float = 2.0
     noise_counts: float = 2.0
+    ecg: str = "max30003"
+    ecg_clock_error: float = 0.0
     ecg_gain: int = GAIN
+
+    def __post_init__(self) -> None:
+        if self.ecg not in FRONT_ENDS:
+            raise ValueError(f"`{self.ecg}` is not an ECG front end: choose from {', '.join(FRONT_ENDS)}")
 
     def of(self, kind: type) -> list[Any]:
         """The faults of one kind."""
@@ -144,12 +167,32 @@ class Scenario:
         if "max30102" not in missing and self.recording.ppg is not None:
             devices[ADDRESS] = parts["irq:max30102"] = self._max30102()
         parts["i2c:sensors"] = I2CBus(devices, tuple(bus_faults))
-        if "ad8232" not in missing and self.recording.ecg is not None:
-            off = [(f.from_s, f.to_s) for f in self.of(LeadOff)]
-            assert self.recording.ecg_fs
-            part = Ad8232(self.recording.ecg, self.recording.ecg_fs, gain=self.ecg_gain, off_s=off)
-            parts |= {"adc:ecg": part, "pin:lod_p": LeadOffPin(part), "pin:lod_n": LeadOffPin(part)}
+        if self.recording.ecg is not None:
+            parts |= self._ecg_parts(missing)
         return parts
+
+    def _ecg_parts(self, missing: set[str]) -> dict[str, Any]:
+        ecg, fs = self.recording.ecg, self.recording.ecg_fs
+        assert ecg is not None and fs
+        off = [(f.from_s, f.to_s) for f in self.of(LeadOff)]
+        if self.ecg == "max30003":
+            cuts = tuple(BusFault(_us(f.from_s), _us(f.to_s), stuck=f.zeros) for f in self.of(SpiCut))
+            if "max30003" in missing:
+                return {"spi:ecg": SpiBus(None)}
+            part = Max30003(
+                ecg,
+                fs,
+                off_s=off,
+                clock_error=self.ecg_clock_error,
+                part=next((f.part_id for f in self.of(WrongId) if f.part == "max30003"), max30003.PART),
+                brownouts_us=tuple(_us(f.at_s) for f in self.of(BrownOut) if f.part == "max30003"),
+            )
+            return {"spi:ecg": SpiBus(part, cuts), "irq:max30003": part}
+        if "ad8232" in missing:
+            return {}
+        circuit = Ad8232(ecg, fs, gain=self.ecg_gain, off_s=off)
+        pins = {"pin:lod_p": LeadOffPin(circuit), "pin:lod_n": LeadOffPin(circuit)}
+        return {"adc:ecg": Esp32Adc(circuit.out_uv), **pins}
 
     def stalls_ms(self) -> list[list[int]]:
         """[[at, for], ...] for the virtual clock."""
@@ -169,8 +212,8 @@ class Scenario:
         return Max30102(
             self._light(),
             clock_error=self.clock_error,
-            part_id=next((f.part_id for f in self.of(WrongId)), 0x15),
-            brownouts_us=tuple(_us(f.at_s) for f in self.of(BrownOut)),
+            part_id=next((f.part_id for f in self.of(WrongId) if f.part == "max30102"), 0x15),
+            brownouts_us=tuple(_us(f.at_s) for f in self.of(BrownOut) if f.part == "max30102"),
             swap_leds=bool(self.of(SwappedLeds)),
             noise_counts=self.noise_counts,
             ambient_na=ambient_na if glare else None,

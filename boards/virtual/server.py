@@ -11,17 +11,18 @@ from typing import Any
 
 from boards.virtual.devices.ad8232 import GAIN
 
-HELLO, READ, WRITE, SCAN, RECOVER, ADC, PIN, NEXT = range(8)
+HELLO, READ, WRITE, SCAN, RECOVER, ADC, PIN, NEXT, TRANSFER = range(9)
 NEVER = 1 << 61
+LINES = 4
 
 _REQUEST = struct.Struct("<BBBBHHQ")
-_REPLY = struct.Struct("<hBBHHQ")
+_REPLY = struct.Struct(f"<hHHH{LINES}Q")
 
 
 class Server:
     """Listens on a free loopback port (`address`); each connection gets the same wiring.
 
-    wiring: parts by "kind:name" (boards.virtual.scenario.Scenario.wiring()); kinds i2c, adc, pin, irq.
+    wiring: parts by "kind:name" (boards.virtual.scenario.Scenario.wiring()); kinds i2c, spi, adc, pin, irq.
     """
 
     def __init__(self, wiring: dict[str, Any], stalls_ms=(), wifi_out_ms=(), ecg_gain: int = GAIN):
@@ -29,7 +30,8 @@ class Server:
         self.error: BaseException | None = None  # what ended the thread, if it was not the other side
         names = list(wiring)
         self._parts = [wiring[name] for name in names]
-        self._lines = [(i, part) for i, (name, part) in enumerate(wiring.items()) if name.startswith("irq:")]
+        self._lines = [part for name, part in wiring.items() if name.startswith("irq:")]
+        assert len(self._lines) <= LINES
         hello = {"names": names, "stalls_ms": list(stalls_ms), "wifi_out_ms": list(wifi_out_ms)}
         hello["ecg_gain"] = ecg_gain
         self._hello = json.dumps(hello).encode()
@@ -85,6 +87,8 @@ class Server:
                 elif op == ADC:
                     (period_us,) = struct.unpack("<I", stream.read(4))
                     data = self._parts[part].read_uv(t_us, period_us, length)
+                elif op == TRANSFER:
+                    data = self._parts[part].transfer(stream.read(length), t_us)
                 elif op == READ:
                     data = self._parts[part].read(address, register, length, t_us)
                 elif op == PIN:
@@ -97,10 +101,6 @@ class Server:
                     data = self._hello
             except OSError as e:
                 status = -(e.errno or errno.EIO)
-            edge_us, line = min(((p.next_edge_us(t_us), i) for i, p in self._lines), default=(None, 0), key=_by_time)
-            reply = _REPLY.pack(status, line, 0, len(data), 0, NEVER if edge_us is None else edge_us)
-            connection.sendall(reply + data)
-
-
-def _by_time(edge) -> int:
-    return NEVER if edge[0] is None else edge[0]
+            edges_us = [NEVER if (t := line.next_edge_us(t_us)) is None else t for line in self._lines]
+            edges_us += [NEVER] * (LINES - len(edges_us))
+            connection.sendall(_REPLY.pack(status, 0, len(data), 0, *edges_us) + data)

@@ -79,16 +79,18 @@ if lock:
 
     guard(acquisition.ecg)
     guard(acquisition.ppg)
-    convert = acquisition.ecg._convert
+    interrupt = acquisition.ecg._interrupt
 
-    def locked_convert(t_us):
+    def locked_interrupt(t_us):
         micropython.heap_lock()
         try:
-            convert(t_us)
+            interrupt(t_us)
         finally:
             micropython.heap_unlock()
 
-    acquisition.ecg._convert = locked_convert
+    if os.getenv("TEST_LOCK") == "irq":
+        the_board.irq("max30003", locked_interrupt)
+    acquisition.ecg._interrupt = locked_interrupt  # what the timer is given
 
 start_ms = time.ticks_ms()
 asyncio.run(acquisition.run())
@@ -97,6 +99,7 @@ gc.collect()
 figures = {"count": count, "absent": absent, "period": last, "real_ms": real_ms, "ms": the_board.clock.ms()}
 figures["lost"] = [acquisition.ecg.lost, acquisition.ppg.lost]
 figures["faults"] = acquisition.ppg.faults
+figures["ecg_faults"] = acquisition.ecg.faults
 figures["board_heap"] = free0 - free1
 figures["used"] = free1 - gc.mem_free()
 print("END", json.dumps(figures))

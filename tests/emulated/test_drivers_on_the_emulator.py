@@ -9,6 +9,7 @@ from boards.virtual.bus import BusFault, I2CBus
 from boards.virtual.devices import max30102 as model
 from boards.virtual.devices.ad8232 import Ad8232 as Ad8232Model
 from boards.virtual.devices.ad8232 import LeadOffPin
+from boards.virtual.devices.esp32_adc import Esp32Adc
 from vigil.core.errors import SensorError
 from vigil.drivers.ad8232 import Ad8232
 from vigil.drivers.max30102 import A_FULL, PWR_RDY, Max30102
@@ -120,12 +121,13 @@ def test_ecg_in_microvolts():
         t_us = 0
 
         def read_uv(self):
-            return int(np.frombuffer(part.read_uv(self.t_us, 0, 1), "<i4")[0])
+            return int(np.frombuffer(converter.read_uv(self.t_us, 0, 1), "<i4")[0])
 
     class Pin:
         def value(self):
             return LeadOffPin(part).level(adc.t_us)
 
+    converter = Esp32Adc(part.out_uv)
     adc = Adc()
     driver = Ad8232(adc, Pin(), Pin(), gain=400)
     x = []
@@ -135,4 +137,4 @@ def test_ecg_in_microvolts():
     assert np.sqrt(2) * np.std(x) == pytest.approx(1000, rel=0.03)
     assert not driver.lead_off()
     adc.t_us = 8_500_000
-    assert driver.lead_off() and driver.read_uv() >= driver.limit_uv
+    assert driver.lead_off() and driver.read_uv() >= driver.high_uv

@@ -72,7 +72,7 @@ def test_stop_and_exceptions_leave_nothing(tmp_path):
 
 
 def test_an_emulators_failure_is_told(tmp_path):
-    scenario = Scenario(recording(5))
+    scenario = Scenario(recording(5), ecg="ad8232")
     wiring = scenario.wiring()
     wiring["adc:ecg"].read_uv = lambda *_: 1 / 0
     scenario.wiring = lambda: wiring

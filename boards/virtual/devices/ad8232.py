@@ -1,19 +1,16 @@
-"""AD8232 heart rate front end on the common breakout, behind an ADC of the ESP32. Datasheet: AD8232 Rev. A.
+"""AD8232 heart rate front end on the common breakout. Datasheet: AD8232 Rev. A. Its converter is esp32_adc.py.
 
 The breakout is the datasheet's cardiac monitor (page 25, figure 66): instrumentation amplifier x100, two-pole
 high-pass at 0.5 Hz, two-pole low-pass at 40 Hz with gain 11, so 1100 in all about half the supply (1.65 V at 3.3 V).
 That clips at 1.3 mV, which R waves of chest leads pass (in 5 of 8 MIT-BIH records looked at);
 the datasheet leaves the second stage's gain to the amplitude, so here it is 4 by default: 400 in all, 3.6 mV;
-rail-to-rail output; DC leads-off comparators on LOD+ and LOD-, high while that electrode is off (page 18). The
-converter is 12 bits over 3.1 V.
+rail-to-rail output; DC leads-off comparators on LOD+ and LOD-, high while that electrode is off (page 18).
 
 Model limits
 - The electrode's half-cell potential and the common mode are not modelled: the high-pass takes them out.
 - An electrode that is off drives the output to the upper rail; when it returns, fast restore brings the output back
   exponentially with 60 ms. Muscle and mains noise come with the recording or not at all.
 - Two-electrode (AC) leads-off detection, shutdown and the right-leg drive's clipping are not modelled.
-- The converter's noise is white, 1 mV rms, a function of time alone; its curve is straight (the chip's calibration
-  is believed).
 """
 
 from __future__ import annotations
@@ -26,13 +23,9 @@ from scipy import signal
 GAIN = 400  # of both stages; 1100 as the breakout is sold
 REFERENCE_UV = 1_650_000
 RAIL_UV = 3_250_000
-FULL_UV = 3_100_000
-BITS = 12
 
 _FINE_HZ = 1000.0
 _RESTORE_S = 0.06
-_NOISE_UV = 1000.0
-_NOISE = np.random.default_rng(8232).standard_normal(65_521)
 
 
 class Ad8232:
@@ -43,20 +36,13 @@ class Ad8232:
         self._out_uv, self._fs = _amplify(ecg, fs, gain)
         self._off_s = [*off_s, (len(self._out_uv) / self._fs, float("inf"))]
 
-    def read_uv(self, t_us: int, period_us: int, n: int) -> bytes:
-        """n conversions from t_us on, each period_us: microvolts, int32."""
-        t_s = (t_us + np.arange(n) * float(period_us)) * 1e-6
-        return self.convert_uv(t_s).astype("<i4").tobytes()
-
-    def convert_uv(self, t_s: np.ndarray) -> np.ndarray:
-        """What the converter reads at times t_s, microvolts."""
+    def out_uv(self, t_s: np.ndarray) -> np.ndarray:
+        """The output at times t_s, microvolts."""
         uv = self._at(t_s)
         for start_s, end_s in self._off_s:
             tail = np.exp(-np.maximum(t_s - end_s, 0) / _RESTORE_S) * (t_s >= start_s)
             uv = uv + tail * (RAIL_UV - uv)
-        uv = np.clip(uv, 0, RAIL_UV) + _NOISE_UV * _NOISE[np.round(t_s * 1e6).astype(np.int64) % len(_NOISE)]
-        step = FULL_UV / (1 << BITS)
-        return np.clip(np.floor(uv / step), 0, (1 << BITS) - 1) * step
+        return np.clip(uv, 0, RAIL_UV)
 
     def _at(self, t_s: np.ndarray) -> np.ndarray:
         """The amplifier's output, interpolated (np.interp would build the whole time axis each time)."""

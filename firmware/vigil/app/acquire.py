@@ -2,7 +2,7 @@
 
 import asyncio
 
-from vigil.app.ecg_source import EcgSource
+from vigil.app.ecg_source import ecg_source
 from vigil.app.ppg_source import PpgSource
 
 
@@ -10,12 +10,12 @@ class Acquisition:
     """push(block) takes each core SampleBlock, during the call only.
 
     A missing part is remembered as absent (its blocks say ABSENT), asked again every few seconds, and never stops
-    the others. `ecg` and `ppg` have `present` and `lost` (samples) for the device's status.
+    the others. `ecg` and `ppg` have `present`, `lost` (samples) and `faults` (times started again) for the status.
     """
 
     def __init__(self, board, push):
         self._until_ms = getattr(board, "until_ms", None)
-        self.ecg = EcgSource(board, push)
+        self.ecg = ecg_source(board, push)
         self.ppg = PpgSource(board, push)
 
     async def run(self):

@@ -1,24 +1,21 @@
 """Red and infrared from the MAX30102, as blocks of whole samples at a measured rate."""
 
-import asyncio
 from array import array
 
 from micropython import const
 
+from vigil.app.keep import keep
 from vigil.core.errors import SensorError
-from vigil.core.log import INFO, WARN, log
-from vigil.core.records import ABSENT, GAP, IR, PPG, RED, REPORT_MS, SATURATED, SETTLING, SampleBlock
+from vigil.core.log import INFO, log
+from vigil.core.records import ABSENT, GAP, IR, PPG, RED, SATURATED, SETTLING, SampleBlock
 from vigil.drivers.max30102 import ALC_OVF, DEPTH, PWR_RDY, Max30102
 from vigil.estimators.led_control import DEFAULT_UA, next_ua
 from vigil.estimators.sample_clock import SampleClock, between_us
 
 _NOMINAL_US = const(10000)
 _A_FULL = const(17)  # samples at the interrupt: 15 more (150 ms) fit before one is lost
-_POLL_MS = const(20)
 _WATCH_US = const(250000)  # longest time between two looks at the part, interrupt or not
 _SILENT_US = const(800000)  # without samples for so long: the part has lost its settings
-_RETRY_MS = const(3000)
-_QUICK_TRIES = const(6)  # after a fault, 40 ms apart and doubling (2.5 s in all), before the part counts as absent
 _CONTROL_N = const(100)  # samples between two changes of the LED currents
 _SETTLE_N = const(12)  # samples that a change disturbs
 _LIMIT = const(262143)
@@ -35,7 +32,7 @@ class PpgSource:
         self._clock = board.clock
         self._i2c = board.i2c("sensors")
         self._push = push
-        self._part = None
+        self.part = None
         self.present = False
         self.lost = 0  # samples, as far as the part's counter reaches
         self.faults = 0  # times the part had to be started again
@@ -48,7 +45,7 @@ class PpgSource:
         self._busy = False
         self._look_us = 0
         self._sample_us = 0
-        self._flags = GAP
+        self.flags = GAP
         self._settled = 0  # sample number from which the light has settled
         self._control = 0  # sample number of the next look at the LED currents
         self._ua = [DEFAULT_UA, DEFAULT_UA]
@@ -60,51 +57,26 @@ class PpgSource:
 
     async def run(self, until_ms):
         """Deliver blocks until `until_ms` (None: for ever). Survives every fault of the part and its bus."""
-        tries = 0
-        absent_ms = retry_ms = 0
-        while until_ms is None or self._clock.ms() < until_ms:
-            try:
-                if self._part is None:
-                    self._open()
-                self.drain()
-                if self._flags & GAP == 0:
-                    tries = 0
-                await asyncio.sleep_ms(_POLL_MS)
-                continue
-            except SensorError as e:
-                self._part = None
-                self.faults += 1
-                if tries == 0 and self.present:
-                    log(WARN, "ppg", str(e))
-            self._i2c.recover()
-            tries += 1
-            if self.present and tries <= _QUICK_TRIES:
-                await asyncio.sleep_ms(_POLL_MS << tries)
-                continue
-            if self.present or tries == 1:
-                log(WARN, "ppg", "no sensor; asking again every 3 s")
-            self.present = False
-            retry_ms = self._clock.ms() + _RETRY_MS
-            while self._clock.ms() < retry_ms and (until_ms is None or self._clock.ms() < until_ms):
-                if self._clock.ms() >= absent_ms:
-                    absent_ms = self._clock.ms() + REPORT_MS
-                    self._absent()
-                await asyncio.sleep_ms(100)
+        await keep(self, "ppg", self._clock, until_ms)
 
-    def _open(self):
+    def recover(self):
+        """Free the bus."""
+        self._i2c.recover()
+
+    def open(self):
+        """Find the part and start it. Raises SensorError."""
         part = Max30102(self._i2c)
         part.configure(400, 4, 411, 4096, self._ua[0], self._ua[1], _A_FULL)
         self._edge_index = -1
         self._edge = False
         self._rate.restart()
-        self._flags |= GAP
+        self.flags |= GAP
         self._look_us = self._sample_us = self._clock.ticks_us()
         self._settled = self._taken + _SETTLE_N
         self._control = self._taken + _CONTROL_N
-        self._part = part
+        self.part = part
         if not self.present:
             log(INFO, "ppg", "MAX30102 runs")
-        self.present = True
 
     def _interrupt(self, t_us):
         """Soft interrupt: the FIFO holds _A_FULL samples (if nobody is just emptying it)."""
@@ -125,7 +97,7 @@ class PpgSource:
         self._look_us = now_us
         self._busy = True
         self._edge = False
-        part = self._part
+        part = self.part
         block = self._block
         status = part.status()
         if status & PWR_RDY:
@@ -154,16 +126,16 @@ class PpgSource:
             block.t0_ms = clock.ms() - n * self._rate.period_us // 1000
         block.n = n
         block.period_us = self._rate.period_us
-        block.flags = self._flags | (SATURATED if self._measure(n) or status & ALC_OVF else 0)
+        block.flags = self.flags | (SATURATED if self._measure(n) or status & ALC_OVF else 0)
         if first < self._settled:
             block.flags |= SETTLING
-        self._flags = 0
+        self.flags = 0
         self._push(block)
         block.seq += 1
         if part.overflow:  # the samples lost are those after this block
             self.lost += part.lost
             part.lost = 0
-            self._flags = GAP
+            self.flags = GAP
             self._edge_index = -1
             self._rate.restart()
         if self._taken >= self._control:
@@ -192,15 +164,16 @@ class PpgSource:
         for led in range(2):
             ua = next_ua(self._ua[led], self._sum[led] // n)
             if ua != self._ua[led]:
-                self._part.set_led(led, ua)
+                self.part.set_led(led, ua)
                 self._ua[led] = ua
                 self._settled = self._taken + _SETTLE_N
 
-    def _absent(self):
+    def absent(self):
+        """Push a block that says that there is no part."""
         block = self._block
         block.n = 0
         block.flags = ABSENT
         block.t0_ms = self._clock.ms()
         self._push(block)
         block.seq += 1
-        self._flags = GAP
+        self.flags = GAP

@@ -19,6 +19,9 @@ app = typer.Typer(
     help="Vigil: an open wearable vital-signs monitor.",
 )
 
+validate = typer.Typer(no_args_is_help=True, help="Accuracy on recorded hearts, beside peers, as JSON and HTML.")
+app.add_typer(validate, name="validate")
+
 _AsJson = Annotated[bool, typer.Option("--json", help="for machines: JSON, no table")]
 
 
@@ -131,6 +134,57 @@ def image(
     print(f"{len(said['files'])} files, {said['file_bytes']} bytes, of which .mpy {said['mpy_bytes']}")
     if said["profile"] == "lean" and said["mpy_bytes"] > command.LEAN_MPY_BYTES:
         print(f"over the budget of the lean profile: {command.LEAN_MPY_BYTES} bytes of .mpy")
+
+
+@app.command("bench-board")
+def bench_board(
+    port: Annotated[str, typer.Option(help="a serial port, a pty, or socket://HOST:PORT")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here, too")] = None,
+) -> None:
+    """Time each stage on a board that runs MicroPython, against the budgets; nothing is written to the board."""
+    from rich.console import Console
+
+    from host_tools import bench_board as command
+
+    console = Console()
+    with console.status("compiling for the board"):
+        said = command.bench_board(port, lambda stage: console.log(stage.get("module") or stage["stage"]))
+    console.print(command.table(said))
+    if json_file is not None:
+        try:
+            json_file.write_text(json.dumps(said, indent=1) + "\n")
+        except OSError as e:
+            raise UserError(f"cannot write `{json_file}`", e.strerror or "") from None
+    for line in said["wrong"]:
+        console.print(f"[red]{line}")
+    raise typer.Exit(1 if said["wrong"] else 0)
+
+
+@validate.command("ecg")
+def validate_ecg(
+    recording: Annotated[Path | None, typer.Option(help="one of your own: WFDB record, csv or npz")] = None,
+    engine: Annotated[str, typer.Option(help="micropython, micropython-bytecode, cpython or mirror")] = "micropython",
+    records: Annotated[str, typer.Option(help="names in mitdb, e.g. 101,118 (default: all)")] = "",
+    peers: Annotated[bool | None, typer.Option("--peers/--no-peers", help="open detectors (default: any)")] = None,
+    noise: Annotated[bool | None, typer.Option("--noise/--no-noise", help="stress test too (default)")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the report")] = Path("vigil-report"),
+    as_json: _AsJson = False,
+    jobs: Annotated[int | None, typer.Option(help="processes (default: one a core)", min=1)] = None,
+) -> None:
+    """Beats and heart rate: whole data sets beside peers, clean and in noise; or one recording of your own."""
+    from host_tools.validate import command
+
+    names = tuple(name for name in records.replace(" ", ",").split(",") if name)
+    command.ecg(
+        recording=recording,
+        engine=engine,
+        records=names,
+        peers=peers,
+        noise=noise,
+        out=out,
+        as_json=as_json,
+        jobs=jobs,
+    )
 
 
 @app.command()

@@ -12,6 +12,10 @@ from host_tools.paths import data_dir
 from signal_models import datasets
 
 
+def pytest_addoption(parser):
+    parser.addoption("--port", help="tests/hil: a board that runs MicroPython (a port, or socket://HOST:PORT)")
+
+
 @pytest.fixture
 def recordings():
     """Function from a data set's name to its folder; skips the test when the recordings are not here."""

@@ -26,10 +26,15 @@ except ImportError:  # CPython
 
 
 SECONDS = 30
+FEED_WATCHDOG = False  # set on a chip whose watchdog already runs
 
 
 def _tell(**fields):
     print(json.dumps(fields))
+    if FEED_WATCHDOG:
+        import machine
+
+        machine.WDT(timeout=20000).feed()
 
 
 def _allocated():
@@ -117,6 +122,7 @@ def channel(name, source, columns, period_us, blocks):
     _tell(
         stage=name,
         us_per_block=round(spent_us / pushed, 1),
+        block_us=samples // pushed * period_us,
         worst_us=worst_us,
         ns_per_sample=round(1000 * spent_us / samples),
         bytes_allocated_per_block=round(allocated / (pushed - 2 * pushed // 3), 1) if counted else None,
@@ -153,24 +159,28 @@ def seal():
     )
 
 
-def heap_after_start():
-    """Free and used heap once all chains are loaded."""
+def heap(stage):
+    """Free and used heap at this point."""
     gc.collect()
     if hasattr(gc, "mem_free"):
-        _tell(stage="heap after stages", free=gc.mem_free(), used=gc.mem_alloc())
+        _tell(stage=stage, free=gc.mem_free(), used=gc.mem_alloc())
 
 
-if __name__ == "__main__":
+def main(modules, stages=True):
+    """Tell the heap that `modules` take, then the stages."""
     try:
         import vigil_pointers  # type: ignore[import-not-found]  # the bytecode engine
 
         vigil_pointers.install()
     except ImportError:
         pass
-    if len(sys.argv) > 1:
-        heap_of_modules(sys.argv[1:])
-    else:
+    heap_of_modules(modules)
+    if stages:
         channel("ecg channel", 1, (0,), 4000, ecg_blocks())
         channel("ppg channel", 2, (1, 2), 10000, ppg_blocks())
         seal()
-        heap_after_start()
+        heap("heap after stages")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], stages=len(sys.argv) == 1)

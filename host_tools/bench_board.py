@@ -1,0 +1,132 @@
+"""`vigil bench-board`: the stages of `make bench` on a board, from compiled code that it mounts and forgets again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from host_tools import bench, interpreter
+from host_tools.bench.__main__ import check, modules
+from host_tools.paths import BOARDS, FIRMWARE
+from host_tools.repl import Repl
+
+SECONDS = 15  # of signal: 30 would not fit beside the code in a plain ESP32
+_STAGES = Path(bench.__file__).parent / "stages.py"
+_PROGRAM = """
+import stages
+stages.FEED_WATCHDOG, stages.SECONDS = {watched}, {seconds}
+stages.heap("heap after start")
+stages.main({modules})
+"""
+
+# DESIGN.md section 10.
+SHARE_PERCENT = 10  # of one core, all chains
+SEAL_US = 100_000
+ENVELOPE_BYTES = 400
+HEAP_LEFT_BYTES = 32 * 1024
+
+
+def bench_board(port: str, on_stage=lambda stage: None) -> dict:
+    """Measure on the MicroPython behind `port`; return board, stages, modules, budgets and complaints.
+
+    on_stage(stage) is told each stage as it ends. Raises UserError when the board does not answer or fails.
+    """
+    told: list[dict] = []
+
+    def line(text: str) -> None:
+        if text.startswith("{"):
+            told.append(json.loads(text))
+            on_stage(told[-1])
+
+    with Repl(port) as board, tempfile.TemporaryDirectory() as folder:
+        compile_for(board.about["arch"], Path(folder), _STAGES)
+        board.mount(Path(folder))
+        board.run(
+            _PROGRAM.format(watched=board.about["watched"], seconds=SECONDS, modules=modules()),
+            timeout_s=120,
+            on_line=line,
+        )
+        about = board.about
+    heap = {stage["module"]: stage["bytes"] for stage in told if stage["stage"] == "heap"}
+    stages = [stage for stage in told if stage["stage"] != "heap"]
+    complaints = check("board", stages)
+    return {
+        "board": {key: about[key] for key in ("platform", "machine", "version", "arch", "hz")},
+        "stages": stages,
+        "heap_of_modules": heap,
+        "budgets": budgets(stages),
+        "wrong": complaints,
+    }
+
+
+def compile_for(arch: str | None, out: Path, *more: Path) -> None:
+    """Compile the firmware and the programs `more` for a board into `out`; arch None: bytecode."""
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch)
+        shutil.copytree(FIRMWARE / "vigil", tree / "vigil", ignore=shutil.ignore_patterns("__pycache__", "hal.py"))
+        for file in more:
+            shutil.copy(file, tree)
+        if arch is None:
+            shutil.copy(BOARDS / "virtual" / "bytecode" / "vigil_pointers.py", tree)
+        interpreter.compile_tree(out, march=arch, source=tree)
+
+
+def budgets(stages: list[dict]) -> list[dict]:
+    """What was measured against what DESIGN.md section 10 allows. limit_us and the share are for the board's clock."""
+    by_name = {stage["stage"]: stage for stage in stages}
+    chains = [by_name[name] for name in ("ecg channel", "ppg channel")]
+    share = sum(100 * stage["us_per_block"] / stage["block_us"] for stage in chains)
+    allocated = [stage["bytes_allocated_per_block"] for stage in chains]
+    seal = by_name["seal"]
+    rows = [
+        ("all chains, share of a core", round(share, 2), SHARE_PERCENT, "%"),
+        ("allocated in the chains, a block", None if None in allocated else sum(allocated), 0, "B"),
+        ("seal one batch", seal["us"], SEAL_US, "us"),
+        ("batch of 10 s, signed", seal["envelope_bytes"], ENVELOPE_BYTES, "B"),
+    ]
+    found = [
+        {
+            "what": what,
+            "measured": measured,
+            "limit": limit,
+            "unit": unit,
+            "within": None if measured is None else measured <= limit,
+        }
+        for what, measured, limit, unit in rows
+    ]
+    left = by_name["heap after stages"]["free"]
+    found.append(
+        {
+            "what": "heap left with all chains loaded, at least",
+            "measured": left,
+            "limit": HEAP_LEFT_BYTES,
+            "unit": "B",
+            "within": left >= HEAP_LEFT_BYTES,
+        }
+    )
+    return found
+
+
+def table(said: dict):
+    """The result as rich tables."""
+    from rich.console import Group
+    from rich.table import Table
+
+    about = said["board"]
+    title = f"{about['machine'] or about['platform']}, MicroPython {about['version']}, {about['arch'] or 'bytecode'}"
+    cost = Table("stage", "us a block", "worst us", "B allocated a block", title=title)
+    for stage in said["stages"]:
+        if "us_per_block" in stage:
+            row = (stage["us_per_block"], stage["worst_us"], stage["bytes_allocated_per_block"])
+            cost.add_row(stage["stage"], *["-" if value is None else str(value) for value in row])
+        elif stage["stage"] == "seal":
+            cost.add_row(f"seal {stage['envelope_bytes']} B", str(stage["us"]), "", "")
+        else:
+            cost.add_row(f"{stage['stage']}: {stage['free']} B free, {stage['used']} B used", "", "", "")
+    limits = Table("budget", "measured", "limit", "", title="DESIGN.md section 10")
+    for row in said["budgets"]:
+        verdict = {True: "within", False: "OVER", None: "not counted"}[row["within"]]
+        limits.add_row(row["what"], f"{row['measured']} {row['unit']}", f"{row['limit']} {row['unit']}", verdict)
+    return Group(cost, limits)

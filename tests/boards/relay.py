@@ -1,0 +1,113 @@
+"""A MicroPython REPL of this machine's unix port on a pty or a TCP socket, as a board is on a serial port.
+
+    with Relay("pty") as relay: relay.port
+
+Ctrl-D ends a unix process: the relay then starts another one and says what a board says at a soft reset.
+"""
+
+import contextlib
+import os
+import pty
+import select
+import socket
+import subprocess
+import threading
+import tty
+
+from host_tools import children, interpreter
+
+BANNER = b"raw REPL; CTRL-B to exit"
+
+
+class Relay:
+    """port: what a tool opens. resets: soft resets so far. mute: a board that answers nothing."""
+
+    def __init__(self, kind, *, heap="1m", cwd=None, mute=False):
+        self._heap, self._cwd, self._mute = heap, cwd, mute
+        self.resets = 0
+        self._process = None
+        self._stop = threading.Event()
+        if kind == "pty":
+            self._outer, self._held = pty.openpty()
+            tty.setraw(self._held)
+            self.port = os.ttyname(self._held)
+            self._server = None
+        else:
+            self._server = socket.create_server(("127.0.0.1", 0))
+            self._outer = None
+            self.port = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
+        self._start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        self._stop.set()
+        self._thread.join(5)
+        children.kill(self._process)
+        for fd in (self._inner, *((self._outer, self._held) if self._server is None else ())):
+            os.close(fd)
+        if self._server is not None:
+            self._server.close()
+
+    def _start(self):
+        self._inner, slave = pty.openpty()
+        tty.setraw(slave)  # the port gives the terminal back this way while it runs a program
+        self._process = subprocess.Popen(
+            interpreter.command("-i", heap=self._heap)[:-1],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=self._cwd,
+            env=interpreter.environment(),
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def _soft_reset(self):
+        self.resets += 1
+        os.close(self._inner)
+        self._process.wait()
+        self._send(b"\r\nMPY: soft reboot\r\n")
+        self._start()
+        os.write(self._inner, b"\x01")  # a board stays in raw mode
+        seen = b""
+        while BANNER not in seen:
+            seen += os.read(self._inner, 4096)
+        self._send(seen[seen.index(BANNER) :])
+
+    def _send(self, data):
+        if self._mute:
+            return
+        if self._server is None:
+            os.write(self._outer, data)
+        elif self._outer is not None:
+            self._outer.sendall(data)
+
+    def _receive(self):
+        if self._server is None:
+            return os.read(self._outer, 4096)
+        data = self._outer.recv(4096)
+        if not data:
+            self._outer.close()
+            self._outer = None
+        return data
+
+    def _run(self):
+        while not self._stop.is_set():
+            outer = self._outer if self._outer is not None else self._server
+            ready = select.select([outer, self._inner], [], [], 0.05)[0]
+            if self._process.poll() is not None:
+                self._soft_reset()
+                continue
+            if outer in ready:
+                if outer is self._server:
+                    self._outer = self._server.accept()[0]
+                    self._outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                elif data := self._receive():
+                    os.write(self._inner, data)
+            if self._inner in ready:
+                with contextlib.suppress(OSError):  # it has ended; the next turn sees that
+                    self._send(os.read(self._inner, 4096))

@@ -129,8 +129,9 @@ class SwappedLeds:
     """A clone board with red and infrared exchanged."""
 
 
-Fault = Missing | WrongId | Nak | StuckSda | SpiCut | BrownOut
-Fault |= OffSkin | LeadOff | Stall | WifiOut | Glare | SwappedLeds
+Fault = (
+    Missing | WrongId | Nak | StuckSda | SpiCut | BrownOut | OffSkin | LeadOff | Stall | WifiOut | Glare | SwappedLeds
+)
 FRONT_ENDS = ("max30003", "ad8232")
 
 

@@ -106,7 +106,7 @@ class FifoEcgSource(EcgSource):
         part.check()
         n = -1 if status & EOVF else part.read_fifo_into(self._samples)
         if n < 0:
-            self._overflow(t_us)
+            self._overflow()
             return 0
         if n == 0:
             if between_us(self._head_us, t_us) > _SILENT_US:
@@ -138,10 +138,10 @@ class FifoEcgSource(EcgSource):
             self._settled = head + _SETTLE
         return n
 
-    def _overflow(self, t_us):
+    def _overflow(self):
         self.part.reset_fifo()
-        period_us = self._rate.period_us
-        self.lost += max(DEPTH, between_us(self._head_us, t_us) // period_us)
-        self._head_us = t_us
+        now_us = self._clock.ticks_us()
+        self.lost += between_us(self._head_us, now_us) // self._rate.period_us
+        self._head_us = now_us
         self._gap()
         self._rate.restart()

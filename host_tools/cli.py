@@ -34,7 +34,8 @@ def run(
     state: Annotated[Path | None, typer.Option(help="folder to keep everything in (a temporary one without)")] = None,
     seed: Annotated[int, typer.Option(help="of the synthetic wearer")] = 1,
     engine: Annotated[str, typer.Option(help="viper or bytecode")] = "viper",
-    without: Annotated[str | None, typer.Option(help="leave a part off the board: max30102 or ad8232")] = None,
+    ecg: Annotated[str, typer.Option(help="ECG front end: max30003 or ad8232")] = "max30003",
+    without: Annotated[str | None, typer.Option(help="leave a part off the board: max30102, or the ECG's")] = None,
     port: Annotated[int, typer.Option(help="of the broker on loopback; 0 takes a free one", min=0, max=65535)] = 0,
 ) -> None:
     """Wear a virtual device: broker, gateway and firmware on this machine, then one summary line of JSON."""
@@ -50,6 +51,7 @@ def run(
             seed=seed,
             engine=engine,
             port=port,
+            ecg=ecg,
             without=without,
         )
     )

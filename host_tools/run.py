@@ -32,7 +32,8 @@ from host_tools.summary import summarise
 from signal_models.recording import Recording
 
 ENGINES = ("viper", "bytecode")
-PARTS = ("max30102", "ad8232")  # what can be left off the virtual board
+FRONT_ENDS = ("max30003", "ad8232")  # of the ECG; the first is the better one
+OXIMETER = "max30102"
 MAX_SPEED = 1000
 _LONGEST_SYNTHETIC_S = 86400
 _LOOK_S = 0.5  # how often the database is read for the view
@@ -90,6 +91,7 @@ class Session:
 
     recording: what the wearer lives through. state: folder for everything that is kept. speed: device seconds a real
     second at most. duration_s: device seconds; the recording's length when None. engine: viper or bytecode.
+    ecg: the front end, one of FRONT_ENDS.
     """
 
     def __init__(
@@ -102,8 +104,9 @@ class Session:
         engine: str = "viper",
         port: int = 0,
         faults: Any = None,
+        ecg: str = FRONT_ENDS[0],
     ):
-        check_wishes(speed, engine)
+        check_wishes(speed, engine, ecg)
         longest_s = recording.duration_s
         if duration_s is not None and not 0 < duration_s <= longest_s + 0.001:
             raise UserError(
@@ -116,6 +119,7 @@ class Session:
         self.engine = engine
         self._port = port
         self._faults = faults
+        self._ecg = ecg
         self._stack = ExitStack()
 
     def __enter__(self) -> Session:
@@ -134,7 +138,7 @@ class Session:
         interpreter.import_path(self.engine)  # what is missing is said before anything is started
         nats_server()
         faults = {} if self._faults is None else {"faults": self._faults}
-        scenario = Scenario(self.recording, **faults)
+        scenario = Scenario(self.recording, ecg=self._ecg, **faults)
         try:
             scenario.wiring()
         except ValueError as e:
@@ -228,14 +232,17 @@ class Session:
         return f"last words: {children.tail(self.wearer.log_path)} (logs are in {self.state})"
 
 
-def check_wishes(speed: float, engine: str, without: str | None = None) -> None:
-    """Raise UserError for a speed, an engine or a part to leave out that cannot be."""
+def check_wishes(speed: float, engine: str, ecg: str, without: str | None = None) -> None:
+    """Raise UserError for a speed, an engine, an ECG front end or a part to leave out that cannot be."""
     if not 0 < speed <= MAX_SPEED:
         raise UserError(f"{speed:g} is not a speed", f"more than 0, at most {MAX_SPEED}; 1 is real time")
     if engine not in ENGINES:
         raise UserError(f"`{engine}` is not an engine", f"choose from {', '.join(ENGINES)}")
-    if without is not None and without not in PARTS:
-        raise UserError(f"`{without}` is not a part of the virtual board", f"choose from {', '.join(PARTS)}")
+    if ecg not in FRONT_ENDS:
+        raise UserError(f"`{ecg}` is not an ECG front end", f"choose from {', '.join(FRONT_ENDS)}")
+    parts = (OXIMETER, ecg)
+    if without is not None and without not in parts:
+        raise UserError(f"`{without}` is not a part of the virtual board", f"choose from {', '.join(parts)}")
 
 
 @contextmanager
@@ -272,19 +279,27 @@ def run(
     engine: str,
     port: int = 0,
     without: str | None = None,
+    ecg: str = FRONT_ENDS[0],
 ) -> int:
     """The command. Prints the summary line to stdout, last. Returns the exit status: 1 where anything was lost or
     rejected, a sensor never answered, or nothing was sealed at all.
     """
     previous = {number: signal.signal(number, _interrupt_once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        check_wishes(speed, engine, without)  # before a long recording is read
+        check_wishes(speed, engine, ecg, without)  # before a long recording is read
         heart = recording_for(recording, duration_s, seed)
         from boards.virtual.scenario import Missing
 
         table = not as_json and sys.stdout.isatty()
         faults = (Missing(without),) if without else None
-        wishes = {"speed": speed, "duration_s": duration_s, "engine": engine, "port": port, "faults": faults}
+        wishes = {
+            "speed": speed,
+            "duration_s": duration_s,
+            "engine": engine,
+            "port": port,
+            "faults": faults,
+            "ecg": ecg,
+        }
         with state_folder(state) as folder, Session(heart, state=folder, **wishes) as session:
             with View(session.store, session.device, heart, session.duration_s, table=table) as view:
                 session.wait(view)

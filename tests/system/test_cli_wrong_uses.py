@@ -58,6 +58,8 @@ CASES = [
     ("duration beyond the recording", "run --recording {}/heart.npz --duration 21", "21 s is not a possible duration"),
     ("unknown engine", "run --recording {}/heart.npz --engine steam", "`steam` is not an engine"),
     ("unknown part", "run --recording {}/heart.npz --without wings", "`wings` is not a part"),
+    ("part of the other front end", "run --recording {}/heart.npz --without ad8232", "`ad8232` is not a part"),
+    ("unknown front end", "run --recording {}/heart.npz --ecg cuff", "`cuff` is not an ECG front end"),
     ("state that cannot be", "run --recording {}/heart.npz --state /dev/null/state", "cannot write to the folder"),
     ("gateway without settings", "gateway", "needs --state or --config"),
     ("gateway without a file", "gateway --config {}/absent.toml", "cannot read the configuration"),

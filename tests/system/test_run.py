@@ -97,6 +97,14 @@ def test_broker_and_gateway_killed_during_a_run(tmp_path):
     assert stored == list(range(stored[0], stored[0] + len(stored)))
 
 
+def test_the_other_front_end():
+    command = [*RUN, "--duration", "20", "--speed", "20", "--ecg", "ad8232"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["lost"] == summary["rejected"] == 0 and summary["heart_rate_mae_bpm"] < 1
+
+
 def test_missing_sensor_is_one_sentence_and_the_rest_goes_on():
     command = [*RUN, "--duration", "20", "--speed", "20", "--without", "max30102"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

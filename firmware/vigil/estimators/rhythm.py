@@ -1,14 +1,27 @@
-"""Rhythm from RR intervals: does the heart beat regularly, irregularly in a pattern, or without any pattern?
+"""Rhythm from RR intervals: regular, irregular in a pattern, or without any pattern as in atrial fibrillation (AF)?
 
-In atrial fibrillation an interval tells nothing about the next one, nor about the one three or four beats later.
-So: take single odd beats away (median of three), count over a window how often the interval differs from the one
-k beats before by more than a thirty-second of the local median, and take the smallest count over k = 1..4.
-Bigeminy and trigeminy repeat, hence one of their counts is small; sinus arrhythmia changes slowly, hence k = 1 is.
+In AF nothing repeats: an interval tells neither the next one nor the third or fourth after it, and a series of them
+does not come back. In sinus arrhythmia neighbours are alike; bigeminy and trigeminy repeat after two and three beats;
+ectopic beats leave the rest as it was; noise and changes of rhythm spread intervals wider than AF does.
+
+The interval r[n] in ms counts as 240..3000. local: upper median of the last 17; x: median of the last three r. Marks,
+each counted over a window of the last 128 intervals:
+- free: for lags 1..4, how often |r[n] - r[n-lag]| > local/20, the least of the four counts; the same for x with
+  local/50; the sum of both;
+- back: x came back: the last five x equal, within local/40, those k before, k = 1..24. Marks n and n-k;
+- again: the same with the last three r, within local/16, marks n only;
+- spread: mean of |r[n] - r[n-lag]| / local over lags 4, 12 .. 60 that there are, in 1/256, each at most 154 (floored);
+- jumps: |r[n] - r[n-1]| > local/8; implausible: outside 240..3000 ms.
+With s intervals in the window and all limits in 1/256 of s: unknown when s < 12, implausible > 14 or spread > 84; AF
+when free > 226 and back < 80 and again < 168 (118 and 198 while s < 96: a short strip cannot say more); else other
+when jumps > 40; else sinus.
 """
 
 from array import array
 
 from micropython import const
+
+from vigil.dsp.ecg import nth_smallest
 
 SINUS = const(0)
 AF = const(1)
@@ -16,79 +29,138 @@ OTHER = const(2)
 UNKNOWN = const(3)
 LABELS = ("sinus", "af", "other", "unknown")
 
-LATENCY = const(32)  # beats: a decision describes the middle of its window
+LATENCY = const(64)  # beats: a decision describes the middle of its window
+FIRST = const(12)  # intervals before the first answer
 
-_WINDOW = const(64)  # beats
-_LOCAL = const(17)  # beats of the local median
-_LAGS = const(4)
-_ENTER_AF = const(22)  # of _WINDOW: smallest count at which AF is declared
-_LEAVE_AF = const(18)  # below it AF ends
-_OTHER = const(10)  # of _WINDOW: jumps of more than an eighth that make a rhythm irregular
-_IMPLAUSIBLE = const(12)  # of _WINDOW: intervals no heart makes, beyond which there is no answer
-_FIRST = const(20)  # beats before the first answer
-_MIN_MS = const(200)
+_WINDOW = const(128)
+_LONG = const(96)
+_LOCAL = const(17)
+_SEARCH = const(24)
+_MIN_MS = const(240)
 _MAX_MS = const(3000)
 
-
-def _median3(a, b, c):
-    if a > b:
-        a, b = b, a
-    return a if c < a else b if c > b else c
+# Counts over the window; 0..3: r differs at lag 1..4, 4..7: x differs.
+_BACK = const(8)
+_AGAIN = const(9)
+_JUMP = const(10)
+_IMPLAUSIBLE = const(11)
+_COUNTS = const(12)
 
 
 class Rhythm:
-    """push(rr_ms) for each interval; the answer describes the beat LATENCY intervals ago."""
+    """push(rr_ms) for each interval; the answer describes the beat LATENCY intervals ago. 0.8 KB of state."""
 
     def __init__(self):
-        self._rr = array("H", bytes(2 * _LOCAL))  # ring of raw intervals, ms
-        self._smooth = array("H", bytes(2 * 8))  # ring of medians of three
-        self._bits = bytearray(_WINDOW)  # ring: bit k-1 lag k differs; bit 5 jump; bit 6 implausible
-        self._counts = array("H", bytes(2 * 7))
+        self._rr = array("h", bytes(2 * 64))  # rings, indexed by the interval's number
+        self._smooth = array("h", bytes(2 * 32))
+        self._last = array("i", bytes(4 * _LOCAL))
+        self._marks = array("H", bytes(2 * _WINDOW))
+        self._spreads = array("h", bytes(2 * _WINDOW))
+        self._counts = array("h", bytes(2 * _COUNTS))
+        self._run_x = bytearray(_SEARCH + 1)  # by lag: intervals in a row that were alike, at most 255
+        self._run_r = bytearray(_SEARCH + 1)
+        self.reset()
+
+    def reset(self):
+        """Forget all intervals."""
+        for state in (self._marks, self._spreads, self._counts, self._run_x, self._run_r):
+            for i in range(len(state)):
+                state[i] = 0
+        self._spread = 0
         self._n = 0
-        self._state = UNKNOWN
+        self.local_ms = 0
+
+    @property
+    def seen(self):
+        """Intervals in the window, 0..128."""
+        return min(self._n, _WINDOW)
 
     def push(self, rr_ms):
-        """Take one interval, 0..65535 ms (anything outside 200..3000 counts as implausible); return a label code."""
+        """Take one interval, 0..65535 ms; return a label code. Allocates nothing."""
         n = self._n
-        implausible = not _MIN_MS <= rr_ms <= _MAX_MS
-        rr_ms = min(max(rr_ms, _MIN_MS), _MAX_MS)
         rr = self._rr
-        previous = rr[(n - 1) % _LOCAL] if n else rr_ms
-        before = rr[(n - 2) % _LOCAL] if n > 1 else previous
-        rr[n % _LOCAL] = rr_ms
-        local = sorted(rr[: min(n + 1, _LOCAL)])[min(n + 1, _LOCAL) // 2]
-        smooth = self._smooth
-        x = _median3(before, previous, rr_ms)
-        bits = 0
-        for lag in range(1, _LAGS + 1):
-            if n >= lag and abs(x - smooth[(n - lag) & 7]) * 32 > local:
-                bits |= 1 << (lag - 1)
-        smooth[n & 7] = x
-        if abs(rr_ms - previous) * 8 > local:
-            bits |= 0x20
-        if implausible:
-            bits |= 0x40
-        self._count(n, bits)
+        r = min(max(rr_ms, _MIN_MS), _MAX_MS)
+        one = rr[(n - 1) & 63] if n else r
+        two = rr[(n - 2) & 63] if n > 1 else one
+        x = max(min(one, two), min(max(one, two), r))
+        rr[n & 63] = r
+        self._smooth[n & 31] = x
+        self._last[n % _LOCAL] = r
+        kept = min(n + 1, _LOCAL)
+        local = self.local_ms = nth_smallest(self._last, kept, kept >> 1)
+        marks = self._compare(n, r, x, local)
+        if abs(r - one) << 3 > local:
+            marks |= 1 << _JUMP
+        if r != rr_ms:
+            marks |= 1 << _IMPLAUSIBLE
+        self._enter(n, marks)
         self._n = n + 1
-        return self._decide(n + 1)
+        return self._decide()
 
-    def _count(self, n, bits):
-        old = self._bits[n % _WINDOW]
-        self._bits[n % _WINDOW] = bits
-        for k in range(7):
-            self._counts[k] += (bits >> k & 1) - (old >> k & 1)
+    def _compare(self, n, r, x, local):
+        """Marks of the newest interval from those before it; marks older ones as having come back."""
+        rr = self._rr
+        smooth = self._smooth
+        run_x = self._run_x
+        run_r = self._run_r
+        marks = 0
+        for k in range(1, min(n, _SEARCH) + 1):
+            # Intervals are within 3000, so that 50 * 2760 is the largest product.
+            d = abs(r - rr[(n - k) & 63])
+            run = run_r[k] = min(run_r[k] + 1, 255) if d << 4 <= local else 0
+            if run >= 3:
+                marks |= 1 << _AGAIN
+            if k <= 4 and 20 * d > local:
+                marks |= 1 << (k - 1)
+            d = abs(x - smooth[(n - k) & 31])
+            run = run_x[k] = min(run_x[k] + 1, 255) if 40 * d <= local else 0
+            if run >= 5:
+                marks |= 1 << _BACK
+                self._mark_back(n - k)
+            if k <= 4 and 50 * d > local:
+                marks |= 1 << (k + 3)
+        return marks
 
-    def _decide(self, n):
-        seen = min(n, _WINDOW)
+    def _mark_back(self, n):
+        i = n & (_WINDOW - 1)
+        if not self._marks[i] & 1 << _BACK:
+            self._marks[i] |= 1 << _BACK
+            self._counts[_BACK] += 1
+
+    def _enter(self, n, marks):
+        """Let the newest interval into the window and the oldest out of it."""
+        rr = self._rr
+        r = rr[n & 63]
+        spread = lags = 0
+        for k in range(4, min(n, 60) + 1, 8):
+            spread += min(154, (abs(r - rr[(n - k) & 63]) << 8) // self.local_ms)
+            lags += 1
+        if lags:
+            spread //= lags
+        i = n & (_WINDOW - 1)
+        self._spread += spread - self._spreads[i]
+        self._spreads[i] = spread
+        old = self._marks[i]
+        self._marks[i] = marks
+        changed = old ^ marks
+        counts = self._counts
+        k = 0
+        while changed:
+            if changed & 1:
+                counts[k] += 1 if marks >> k & 1 else -1
+            changed >>= 1
+            k += 1
+
+    def _decide(self):
+        seen = self.seen
         c = self._counts
-        if n < _FIRST or c[6] * _WINDOW > _IMPLAUSIBLE * seen:
-            self._state = UNKNOWN
+        if seen < FIRST or c[_IMPLAUSIBLE] << 8 > 14 * seen or self._spread > 84 * seen:
             return UNKNOWN
-        score = min(c[0], c[1], c[2], c[3]) * _WINDOW
-        if score > (_LEAVE_AF if self._state == AF else _ENTER_AF) * seen:
-            self._state = AF
-        elif c[5] * _WINDOW > _OTHER * seen:
-            self._state = OTHER
-        else:
-            self._state = SINUS
-        return self._state
+        long = seen >= _LONG
+        if (
+            (min(c[0], c[1], c[2], c[3]) + min(c[4], c[5], c[6], c[7])) << 8 > 226 * seen
+            and c[_BACK] << 8 < (80 if long else 118) * seen
+            and c[_AGAIN] << 8 < (168 if long else 198) * seen
+        ):
+            return AF
+        return OTHER if c[_JUMP] << 8 > 40 * seen else SINUS

@@ -190,6 +190,57 @@ def validate_ecg(
 
 
 @app.command()
+def flash(
+    board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],
+    firmware: Annotated[Path, typer.Option(help="MicroPython .bin for this board")],
+    port: Annotated[str | None, typer.Option(help="the only one with a board on it, without")] = None,
+    image: Annotated[Path | None, typer.Option(help="made by `vigil image`; made now, without")] = None,
+    profile: Annotated[str | None, typer.Option(help="of the image that is made now")] = None,
+    baud: Annotated[int, typer.Option(help="falls back to 115200", min=1200, max=4_000_000)] = 460800,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before writing")] = False,
+    allow_unknown: Annotated[bool, typer.Option("--allow-unknown", help="trust a firmware of unknown hash")] = False,
+    forget_identity: Annotated[bool, typer.Option("--forget-identity", help="erase key and settings, too")] = False,
+    no_reset: Annotated[bool, typer.Option("--no-reset", help="the chip is in its loader already")] = False,
+    no_stub: Annotated[bool, typer.Option("--no-stub", help="talk to the chip's ROM only (slow)")] = False,
+) -> None:
+    """Put MicroPython and Vigil on a board, verified; its identity stays unless it is to be forgotten."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from host_tools import flash as command
+    from host_tools.board import load
+
+    columns = (TextColumn("writing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task("", total=1.0, visible=False)
+
+        def ask(question: str) -> bool:
+            progress.stop()
+            agreed = typer.confirm(question)
+            progress.start()
+            return agreed
+
+        done = command.flash(
+            load(board),
+            firmware,
+            port,
+            image_path=image,
+            profile=profile,
+            baud=baud,
+            no_reset=no_reset,
+            stub=not no_stub,
+            allow_unknown=allow_unknown,
+            forget_identity=forget_identity,
+            ask=ask if sys.stdin.isatty() else None,
+            agreed=yes,
+            say=progress.console.print,
+            on_progress=lambda share: progress.update(task, completed=share, visible=True),
+        )
+    slow = "" if done["baud"] == baud else f", at {done['baud']} baud because {baud} failed"
+    print(f"written and verified: {len(done['regions'])} regions on {done['port']}{slow}")
+    print("next: press the board's reset button if it does not start by itself")
+
+
+@app.command()
 def version() -> None:
     """The version of Vigil."""
     from importlib.metadata import version as installed

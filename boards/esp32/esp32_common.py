@@ -18,6 +18,7 @@ from micropython import const
 _I2C_HZ = const(400_000)
 _I2C_TIMEOUT_US = const(20_000)  # of a stretched clock: longer than any part of ours takes
 _HALF_US = const(5)  # half a clock while a bus is freed: 100 kHz
+_SPI_HZ = const(4_000_000)  # the MAX30003 takes 12 MHz; wires on a breadboard do not
 _WATCHDOG_MS = const(20_000)  # the supervisor feeds it each second
 _STEP_MS = const(0x10000000)  # 2**28: half of what ticks_diff can tell
 _KEY_MAX = const(15)  # characters of an NVS key
@@ -82,6 +83,23 @@ class I2C:
             pin.value(level)
             time.sleep_us(_HALF_US)
         self._start()
+
+
+class SPI:
+    """One part; the port drives no chip select, so this does."""
+
+    def __init__(self, number, sck, mosi, miso, cs):
+        self._select = Pin(cs, Pin.OUT, value=1).value
+        bus = machine.SPI(number, baudrate=_SPI_HZ, polarity=0, phase=0, sck=Pin(sck), mosi=Pin(mosi), miso=Pin(miso))
+        self._transfer = bus.write_readinto
+
+    def write_readinto(self, out, into):
+        """One transaction: send `out`, fill `into`. Allocates nothing."""
+        self._select(0)
+        try:
+            self._transfer(out, into)
+        finally:
+            self._select(1)
 
 
 class Adc:
@@ -217,7 +235,8 @@ def nvs_key(name):
 
 
 class Esp32Board:
-    """One device. i2c: {name: (peripheral, scl, sda)}; adc, pin and irq: {name: GPIO number}.
+    """One device. i2c: {name: (peripheral, scl, sda)}; spi: {name: (peripheral, sck, mosi, miso, cs)}; adc, pin and
+    irq: {name: GPIO number}.
 
     A name that is absent is a part that is not fitted. freq_hz: of the processor. pin inputs are pulled up, so that
     an electrode detector that is not there says "electrode off".
@@ -225,10 +244,10 @@ class Esp32Board:
 
     fs = "/data"  # beside the firmware's files, which an update replaces
 
-    def __init__(self, name, freq_hz, ecg_gain, i2c, adc, pin, irq):
+    def __init__(self, name, freq_hz, ecg_gain, i2c, adc, pin, irq, spi=None):
         self.name = name
         self.ecg_gain = ecg_gain
-        self._fitted = {I2C: i2c, Adc: adc, Pin: pin, Edge: irq}
+        self._fitted = {I2C: i2c, SPI: spi or {}, Adc: adc, Pin: pin, Edge: irq}
         self._made = {}
         self._timers = list(_TIMERS)
         self._watchdog = None
@@ -248,7 +267,7 @@ class Esp32Board:
             raise ValueError(name + " is not fitted")
         key = (kind, name)
         if key not in self._made:
-            self._made[key] = kind(*where) if kind is I2C else kind(where, *options)
+            self._made[key] = kind(*where) if kind in (I2C, SPI) else kind(where, *options)
         return self._made[key]
 
     def i2c(self, name):
@@ -256,8 +275,8 @@ class Esp32Board:
         return self._part(I2C, name)
 
     def spi(self, name):
-        """No part of ours is on SPI yet."""
-        raise ValueError(name + " is not fitted")
+        """Part `name` on an SPI bus; ValueError when there is none."""
+        return self._part(SPI, name)
 
     def adc(self, name):
         """Analogue input `name`; ValueError when there is none."""

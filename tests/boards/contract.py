@@ -15,12 +15,19 @@ def check(b):
     for call in (b.i2c, b.spi, b.adc, b.pin):
         assert refused(call, "nothing"), call
     assert refused(b.irq, "nothing", print)
-    for call, names in ((b.i2c, ("sensors",)), (b.adc, ("ecg",)), (b.pin, ("lod_p", "lod_n"))):
-        for name in names:
-            assert call(name) is call(name)
+    assert b.i2c("sensors") is b.i2c("sensors")
+    front_ends = [call for call in (b.spi, b.adc) if not refused(call, "ecg")]
+    assert front_ends
+    for call in front_ends:
+        assert call("ecg") is call("ecg")
+    if b.adc in front_ends:
+        assert b.pin("lod_p") is b.pin("lod_p") and b.pin("lod_n") is b.pin("lod_n")
+        assert isinstance(b.adc("ecg").read_uv(), int) and b.pin("lod_p").value() in (0, 1)
+    if b.spi in front_ends:
+        ask, answer = bytearray(4), bytearray(4)
+        b.spi("ecg").write_readinto(ask, answer)
     assert isinstance(b.ecg_gain, int) and b.ecg_gain > 100
     assert b.name and b.reset_cause() and isinstance(b.reset_cause(), str)
-    assert isinstance(b.adc("ecg").read_uv(), int) and b.pin("lod_p").value() in (0, 1)
 
     bus = b.i2c("sensors")
     assert isinstance(bus.scan(), list)

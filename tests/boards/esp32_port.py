@@ -120,6 +120,26 @@ class I2C:
         self._part(addr)[memaddr : memaddr + len(buf)] = buf
 
 
+class SPI:
+    """Answers what it is told, while some pin that is an output is low: the chip select."""
+
+    answer = b""
+
+    def __init__(self, id, *, baudrate, polarity, phase, sck, mosi, miso):
+        assert id in (1, 2) and baudrate <= 12_000_000 and (polarity, phase) == (0, 0)
+        assert miso.number not in (sck.number, mosi.number)
+        buses["spi"] = self
+
+    def write_readinto(self, write_buf, read_buf):
+        assert len(write_buf) == len(read_buf)
+        assert any(p.mode == Pin.OUT and p.level == 0 for p in pins.values()), "nobody is selected"
+        for i in range(min(len(read_buf), len(self.answer))):
+            read_buf[i] = self.answer[i]
+
+    def wire(self, number, before, level):
+        pass
+
+
 class Timer:
     ONE_SHOT, PERIODIC = 0, 1
 
@@ -172,7 +192,7 @@ class machine:
         return machine.cause
 
 
-for part in (Pin, ADC, I2C, Timer, WDT):
+for part in (Pin, ADC, I2C, SPI, Timer, WDT):
     setattr(machine, part.__name__, part)
 
 

@@ -50,6 +50,23 @@ bus.recover()
 assert port.buses[0].stops >= 1
 bus.readfrom_mem_into(0x57, 0xFF, one)
 
+# A part on SPI is selected for the length of a transaction, also when that fails.
+four = bytearray(4)
+try:
+    spi = b.spi("ecg")
+except ValueError:
+    spi = None  # this chip has no pins to spare
+if spi:
+    port.buses["spi"].answer = b"\0\x51\x30\0"
+    spi.write_readinto(bytearray(4), four)
+    assert bytes(four) == b"\0\x51\x30\0"
+    try:
+        spi.write_readinto(bytearray(3), four)
+        raise AssertionError("took buffers of two lengths")
+    except AssertionError as e:
+        assert "two lengths" not in str(e)
+    assert port.pins[b._fitted[esp32_common.SPI]["ecg"][4]].level == 1
+
 # Interrupts and timers.
 stamps = []
 b.irq("max30102", stamps.append)
@@ -148,6 +165,10 @@ for cause in (1, 2, 3, 4, 5, 9):
 assert causes == ["pwron", "hard", "wdt", "deepsleep", "soft", "9"], causes
 
 fitted = b._fitted
+wires = {}
+if spi:
+    _, wires["sck"], wires["mosi"], wires["miso"], wires["cs"] = fitted[esp32_common.SPI]["ecg"]
+    wires["max30003"] = fitted[esp32_common.Edge]["max30003"]
 print(
     json.dumps(
         {
@@ -160,5 +181,6 @@ print(
             "name": b.name,
             "grown": grown,
         }
+        | wires
     )
 )

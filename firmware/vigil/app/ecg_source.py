@@ -44,7 +44,7 @@ def _answers(spi):
     from vigil.drivers.max30003 import Max30003
 
     try:
-        Max30003(spi)
+        Max30003(spi).configure()  # reads settings back: an open wire may look like an identity
     except SensorError as e:
         log(WARN, "ecg", str(e))
         return False

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import argparse
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import resample_poly
 
+from host_tools.replay import frontend
 from signal_models import datasets
 from signal_models.datasets import mitdb, nstdb
 from signal_models.fixed import ecg as fixed
-from signal_models.metrics.beats import LEARNING_S, BeatScore, score
+from signal_models.metrics.beats import LEARNING_S, WINDOW_S, BeatScore, score
 
-WINDOWS_S = (0.150, 0.050, 0.025)
+WINDOWS_S = (WINDOW_S, 0.050, 0.025)
+Spans = Sequence[tuple[float, float]]
 
 
-def quantised(ecg_mv: np.ndarray, fs: int) -> np.ndarray:
-    """As the front end delivers it: 250 Hz, int16 microvolts; the last value is held for 0.6 s, so that the last beat
-    of the record comes out of the chain too.
-    """
-    common = int(np.gcd(250, fs))
-    mv = resample_poly(ecg_mv, 250 // common, fs // common)
-    return np.rint(1000 * np.pad(mv, (0, 150), mode="edge")).clip(-32768, 32767).astype(np.int16)
+def held(ecg_mv: np.ndarray, fs: float) -> np.ndarray:
+    """The last value held for 0.6 s more, so that the last beat of the record comes out of the chain too."""
+    return np.pad(ecg_mv, (0, round(0.6 * fs)), mode="edge")
+
+
+def quantised(ecg_mv: np.ndarray, fs: float) -> np.ndarray:
+    """As the front end delivers it: 250 Hz, int16 microvolts; with its last value held."""
+    return frontend.ecg_stream(held(ecg_mv, fs), fs).data[:, 0].astype(np.int16)
 
 
 def firmware_beats_s(x: np.ndarray) -> np.ndarray:
@@ -46,6 +49,15 @@ def mirror_beats_s(x: np.ndarray) -> np.ndarray:
     return fixed.detect(x).time_s
 
 
+def scores(notes: mitdb.Annotations, found_s: np.ndarray, duration_s: float, withheld_s: Spans = ()) -> list[BeatScore]:
+    """Scores at WINDOWS_S. Left out: the first five minutes, flutter, withheld_s, and the last 0.15 s (the annotation
+    of a beat there may lie beyond the end).
+    """
+    excluded = [*notes.flutter_s, *withheld_s]
+    end_s = duration_s - WINDOW_S
+    return [score(notes.beats_s, found_s, w, LEARNING_S, end_s, excluded) for w in WINDOWS_S]
+
+
 def evaluate_record(path, detect=mirror_beats_s, noise: str | None = None, snr_db: float = 0.0) -> list[BeatScore]:
     """Scores of one record, one a window of WINDOWS_S; the first five minutes and flutter are left out."""
     recording = mitdb.load(path)
@@ -54,8 +66,8 @@ def evaluate_record(path, detect=mirror_beats_s, noise: str | None = None, snr_d
     ecg = recording.ecg
     if noise:
         ecg = nstdb.stressed(ecg, nstdb.noise(noise), snr_db, notes.beats_s)
-    found_s = detect(quantised(ecg, 360))
-    return [score(notes.beats_s, found_s, w, LEARNING_S, excluded_s=notes.flutter_s) for w in WINDOWS_S]
+    found_s = detect(quantised(ecg, nstdb.FS))
+    return scores(notes, found_s, recording.duration_s)
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,407 @@
+"""Beats and heart rate on recorded hearts, beside open peers, clean and in noise. `result` of the document:
+
+    engine      that ran ours; left_out: sentences on what was not run
+    data        data set to the names of its records; stress_records: those that noise was added to
+    detectors   name to package, version, offset_removed: is each record's median error taken off for the comparison?
+                (peers yes, ours no)
+    targets     [{name, value, unit, limit, least: is the limit a minimum?, met, peer, peer_value, ahead}]
+    clean       {records: {name: [Scores...]}, gross: {detector: Scores}}; Scores: record, beats, fn, fp, se_pct,
+                ppv_pct, f1_150_pct, f1_50_pct, f1_25_pct, sd_ms, bias_ms and, for peers, as_it_is: the same with no
+                offset removed. EC57: the first 300 s and ventricular flutter are not scored; gross adds up beats
+    stress      [{noise, snr_db, scores: {detector: Scores}, ours: {withheld_share, shown: Scores of beats outside
+                withheld stretches, rate: Agreement}, best_peer, ahead}]
+    heart_rate  data set or noise to Agreement and curve {coverage: mean absolute error of the best by quality}, bpm
+    worst       strips of the records with most errors: {title, start_s, fs, mv, found, missed, false, withheld}
+
+A stretch is withheld when the heart-rate reading made at its end, each 2 s, is withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from host_tools.errors import UserError
+from host_tools.replay import ENGINES, replay
+from host_tools.validate import peers as peer_detectors
+from host_tools.validate.cases import NOISES, SNRS_DB, Case, load, notes_of, record_names, stressed
+from host_tools.validate.ecg import WINDOWS_S, held, mirror_beats_s, quantised, scores
+from host_tools.validate.study import Section
+from signal_models import datasets
+from signal_models.metrics.agreement import agreement, error_against_coverage
+from signal_models.metrics.beats import LEARNING_S, WINDOW_S, BeatScore, match
+from signal_models.recording import Recording
+
+OURS = "Vigil"
+ENGINE_NAMES = ("mirror", *ENGINES)
+REPORT_S = 2.0  # a heart-rate reading each, as the pipeline makes them
+COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.025))
+_STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
+
+# Figures to reach over the whole of the data set: attribute, name, unit, limit, is it a minimum?
+TARGETS = (
+    ("se_pct", "Sensitivity, ±150 ms", "%", 99.85, True),
+    ("ppv_pct", "Positive predictive value, ±150 ms", "%", 99.85, True),
+    ("f1_50_pct", "F1, ±50 ms", "%", 98.8, True),
+    ("f1_25_pct", "F1, ±25 ms", "%", 96.5, True),
+    ("sd_ms", "Location, standard deviation", "ms", 9.0, False),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One detector (OURS or a peer) on one case."""
+
+    case: Case
+    detector: str = OURS
+
+    def __str__(self) -> str:
+        return f"{self.detector} on {self.case}"
+
+
+@dataclass
+class Readings:
+    """Heart rate each REPORT_S: best guess (NaN: none), truth over its window, quality, shown; why: "" when shown."""
+
+    end_s: np.ndarray
+    bpm: np.ndarray
+    truth: np.ndarray
+    quality: np.ndarray
+    shown: np.ndarray
+    why: list[str]
+
+    @property
+    def withheld_s(self) -> list[tuple[float, float]]:
+        """Stretches whose reading was withheld."""
+        return merge((t - REPORT_S, t) for t, shown in zip(self.end_s, self.shown, strict=True) if not shown)
+
+
+@dataclass
+class Found:
+    """What one task gave. scores: at WINDOWS_S as it is; moved: with the record's median error taken off."""
+
+    scores: list[BeatScore] = field(default_factory=list)
+    moved: list[BeatScore] = field(default_factory=list)
+    readings: Readings | None = None
+    shown: list[BeatScore] = field(default_factory=list)
+    withheld_share: float = 0.0
+    beats_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    missed_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    false_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class EcgStudy:
+    """records: names in mitdb, all by default. peers: None takes those installed. noise: the stress test too?"""
+
+    engine: str = "micropython"
+    records: tuple[str, ...] = ()
+    peers: bool | None = None
+    noise: bool = True
+    snrs_db: tuple[float, ...] = SNRS_DB
+
+    name = "ecg"
+    title = "Vigil ECG: beats and heart rate on recorded hearts"
+
+    def tasks(self) -> list[Task]:
+        """Every detector on every case; ours alone on what has no beat annotations."""
+        here, _ = peer_detectors.installed(self.peers)
+        records = record_names("mitdb", self.records)
+        tasks = [Task(Case(r), d) for r in records for d in (OURS, *(p.name for p in here))]
+        if self.noise:
+            rivals = [p.name for p in here if p.in_noise]
+            tasks += [Task(c, d) for c in stressed(records, self.snrs_db)[0] for d in (OURS, *rivals)]
+        if not self.records and self.engine != "mirror" and present("bidmc"):
+            tasks += [Task(Case(r, data_set="bidmc")) for r in record_names("bidmc")]
+        return tasks
+
+    def run(self, task: Task) -> Found:
+        """Detect and score."""
+        recording = load(task.case)
+        assert recording.ecg is not None and recording.ecg_fs
+        if task.detector == OURS:
+            return _ours(task.case, recording, self.engine)
+        peer = peer_detectors.PEERS[task.detector]
+        found_s = peer_detectors.beats_s(peer, recording.ecg, round(recording.ecg_fs))
+        return _scored(task.case, found_s, recording.duration_s)
+
+    def summarise(self, results: list[tuple[Task, Found]]) -> dict:
+        """See the module's docstring."""
+        here, peers_out = peer_detectors.installed(self.peers)
+        clean = [(t, f) for t, f in results if not t.case.noise and t.case.data_set == "mitdb"]
+        noisy = [(t, f) for t, f in results if t.case.noise]
+        records = list(dict.fromkeys(t.case.record for t, _ in clean))
+        left_out = [
+            peers_out,
+            stressed(records, self.snrs_db)[1] if self.noise else "the noise stress test was left out",
+        ]
+        if self.engine == "mirror":
+            left_out.append("the mirror has beats and no readings: heart rate and what is withheld need another engine")
+        if self.records:
+            left_out.append("targets are for the whole data set, and these are some of its records")
+        gross = {d: _scores([f for t, f in clean if t.detector == d], d) for d in (OURS, *(p.name for p in here))}
+        return {
+            "engine": self.engine,
+            "left_out": [s for s in left_out if s],
+            "data": {"mitdb": records, **_others(results)},
+            "stress_records": list(dict.fromkeys(t.case.record for t, _ in noisy)),
+            "detectors": {
+                OURS: {"package": "vigil-monitor", "version": None, "offset_removed": False},
+                **{
+                    p.name: {
+                        "package": p.package.distribution,
+                        "version": p.package.version,
+                        "offset_removed": True,
+                        "in_noise": p.in_noise,
+                    }
+                    for p in here
+                },
+            },
+            "targets": [_target(*t, gross) for t in TARGETS],
+            "clean": {
+                "records": {
+                    r: {t.detector: _scores([f], t.detector) for t, f in clean if t.case.record == r} for r in records
+                },
+                "gross": gross,
+            },
+            "stress": _stress(noisy),
+            "heart_rate": _heart_rate(results),
+            "worst": _worst(clean),
+        }
+
+    def sections(self, result: dict) -> list[Section]:
+        """Draw it."""
+        from host_tools.validate import ecg_report
+
+        return ecg_report.sections(result)
+
+
+def present(data_set: str) -> bool:
+    """Is any record of it on this machine?"""
+    try:
+        return bool(datasets.records(data_set))
+    except UserError:
+        return False
+
+
+def merge(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Sorted spans, those that touch made one."""
+    merged: list[tuple[float, float]] = []
+    for a, b in spans:
+        if merged and a <= merged[-1][1] + 1e-6:
+            merged[-1] = (merged[-1][0], b)
+        else:
+            merged.append((max(0.0, a), b))
+    return merged
+
+
+def measure(recording: Recording, engine: str) -> tuple[np.ndarray, Readings]:
+    """Our beats (seconds) and heart-rate readings of a recording's ECG, as a wearer would get them."""
+    assert recording.ecg is not None and recording.ecg_fs
+    result = replay(ecg=held(recording.ecg, recording.ecg_fs), ecg_fs=recording.ecg_fs, engine=engine)
+    readings = result.of("heart_rate")
+    return result.ecg_beats_s, Readings(
+        end_s=REPORT_S * (1 + np.arange(len(readings))),
+        bpm=np.array([np.nan if r.value is None else r.value for r in readings], float),
+        truth=np.array([recording.truth_mean("heart_rate", r.t_start_s, r.t_end_s) for r in readings], float),
+        quality=np.array([r.quality_pct for r in readings], float),
+        shown=np.array([not r.withheld for r in readings], bool),
+        why=[r.absent_reason for r in readings],
+    )
+
+
+def missed_and_false(reference_s: np.ndarray, found_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Annotated beats that were not found, and beats found where there is none, within EC57's 150 ms."""
+    pairs = np.array(match(reference_s, found_s), int).reshape(-1, 2)
+    return np.delete(reference_s, pairs[:, 0]), np.delete(found_s, pairs[:, 1])
+
+
+def _scored(case: Case, found_s: np.ndarray, duration_s: float) -> Found:
+    notes = notes_of(case.record)
+    as_it_is = scores(notes, found_s, duration_s)
+    offset_s = float(np.median(as_it_is[0].errors_s)) if len(as_it_is[0].errors_s) else 0.0
+    return Found(as_it_is, scores(notes, found_s - offset_s, duration_s))
+
+
+def _ours(case: Case, recording: Recording, engine: str) -> Found:
+    assert recording.ecg is not None and recording.ecg_fs
+    if engine == "mirror":
+        beats_s, readings = mirror_beats_s(quantised(recording.ecg, recording.ecg_fs)), None
+    else:
+        beats_s, readings = measure(recording, engine)
+    if case.data_set != "mitdb":
+        return Found(readings=readings, beats_s=beats_s)
+    notes = notes_of(case.record)
+    found = _scored(case, beats_s, recording.duration_s)
+    found.moved = found.scores
+    found.beats_s = beats_s
+    end_s = recording.duration_s - WINDOW_S
+    found.missed_s, found.false_s = (
+        np.array([t for t in times if LEARNING_S <= t <= end_s and not any(a <= t <= b for a, b in notes.flutter_s)])
+        for times in missed_and_false(notes.beats_s, beats_s)
+    )
+    if readings is not None:
+        found.readings = readings
+        found.shown = scores(notes, beats_s, recording.duration_s, readings.withheld_s)
+        due = readings.end_s > LEARNING_S
+        found.withheld_share = float(1 - readings.shown[due].mean()) if due.any() else 0.0
+    return found
+
+
+def figures(at_windows: list[BeatScore]) -> dict:
+    """Scores at WINDOWS_S as plain numbers."""
+    wide = at_windows[0]
+    return {
+        "beats": wide.tp + wide.fn,
+        "fn": wide.fn,
+        "fp": wide.fp,
+        "se_pct": wide.se_pct,
+        "ppv_pct": wide.ppv_pct,
+        **{f"f1_{round(1000 * w)}_pct": s.f1_pct for w, s in zip(WINDOWS_S, at_windows, strict=True)},
+        "sd_ms": wide.sd_ms,
+        "bias_ms": wide.bias_ms,
+    }
+
+
+def _total(parts: Iterable[list[BeatScore]]) -> list[BeatScore]:
+    total = [BeatScore() for _ in WINDOWS_S]
+    for part in parts:
+        total = [a + b for a, b in zip(total, part, strict=True)]
+    return total
+
+
+def _scores(found: list[Found], detector: str) -> dict:
+    if detector == OURS:
+        return figures(_total(f.scores for f in found))
+    return {**figures(_total(f.moved for f in found)), "as_it_is": figures(_total(f.scores for f in found))}
+
+
+def _better(a: float, b: float, least: bool) -> bool:
+    return bool(a > b if least else a < b)
+
+
+def _target(attribute: str, name: str, unit: str, limit: float, least: bool, gross: dict[str, dict]) -> dict:
+    value = gross[OURS][attribute]
+    rivals = {d: s[attribute] for d, s in gross.items() if d != OURS and np.isfinite(s[attribute])}
+    # A detector that finds few beats locates those few well: its spread is no rival.
+    rivals = {d: v for d, v in rivals.items() if attribute != "sd_ms" or gross[d]["f1_150_pct"] >= 90}
+    best = (max if least else min)(rivals, key=lambda d: rivals[d]) if rivals else None
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "limit": limit,
+        "least": least,
+        "met": bool(value >= limit if least else value <= limit),
+        "peer": best,
+        "peer_value": rivals[best] if best else None,
+        "ahead": _better(value, rivals[best], least) if best else None,
+    }
+
+
+def _others(results: list[tuple[Task, Found]]) -> dict[str, list[str]]:
+    others: dict[str, list[str]] = {}
+    for task, _ in results:
+        if task.case.data_set != "mitdb":
+            others.setdefault(task.case.data_set, []).append(task.case.record)
+    return others
+
+
+def _stress(noisy: list[tuple[Task, Found]]) -> list[dict]:
+    rows = []
+    for noise, snr_db in dict.fromkeys((t.case.noise, t.case.snr_db) for t, _ in noisy):
+        here = [(t, f) for t, f in noisy if (t.case.noise, t.case.snr_db) == (noise, snr_db)]
+        by_detector: dict[str, list[Found]] = {}
+        for task, found in here:
+            by_detector.setdefault(task.detector, []).append(found)
+        gross = {d: _scores(f, d) for d, f in by_detector.items()}
+        rivals = {d: s["f1_150_pct"] for d, s in gross.items() if d != OURS and np.isfinite(s["f1_150_pct"])}
+        best = max(rivals, key=lambda d: rivals[d]) if rivals else None
+        ours = by_detector[OURS]
+        row: dict[str, Any] = {"noise": noise, "what": NOISES[noise], "snr_db": snr_db, "scores": gross, "ours": None}
+        if ours[0].readings is not None:
+            row["ours"] = {
+                "withheld_share": float(np.mean([f.withheld_share for f in ours])),
+                "shown": figures(_total(f.shown for f in ours)),
+                "rate": _rate(ours)["agreement"],
+            }
+        row["best_peer"] = best
+        row["ahead"] = gross[OURS]["f1_150_pct"] > rivals[best] if best else None
+        rows.append(row)
+    return rows
+
+
+def _rate(found: list[Found]) -> dict:
+    parts = [f.readings for f in found if f.readings is not None]
+    scored = [r.end_s > (LEARNING_S if len(r.end_s) * REPORT_S > 2 * LEARNING_S else 0) for r in parts]
+    bpm, truth, quality, shown = (
+        np.concatenate([getattr(r, name)[s] for r, s in zip(parts, scored, strict=True)])
+        for name in ("bpm", "truth", "quality", "shown")
+    )
+    a = agreement(bpm, truth, shown)
+    curve = error_against_coverage(bpm, truth, quality, COVERAGES)
+    return {"agreement": {**asdict(a), "coverage": a.coverage}, "curve": {f"{c:g}": e for c, e in curve.items()}}
+
+
+def _heart_rate(results: list[tuple[Task, Found]]) -> dict:
+    groups: dict[str, list[Found]] = {}
+    for task, found in results:
+        if found.readings is not None:
+            case = task.case
+            name = f"{case.noise} {case.snr_db:g} dB" if case.noise else case.data_set
+            groups.setdefault(name, []).append(found)
+    return {name: _rate(found) for name, found in groups.items()}
+
+
+def _worst(clean: list[tuple[Task, Found]]) -> list[dict]:
+    ours = [(t.case, f) for t, f in clean if t.detector == OURS]
+    ranked = sorted(ours, key=lambda p: -(p[1].scores[0].fn + p[1].scores[0].fp))
+    strips = []
+    for case, found in ranked:
+        errors = np.sort(np.concatenate([found.missed_s, found.false_s]))
+        for start_s in densest(errors, _STRIP_S, _STRIPS_A_RECORD):
+            if len(strips) < _STRIPS:
+                recording = load(case)
+                title = f"Record {case.record} from {int(start_s // 60)}:{int(start_s % 60):02d}"
+                strips.append(strip_of(recording, title, start_s, _STRIP_S, found))
+    return strips
+
+
+def densest(times_s: np.ndarray, span_s: float, most: int) -> list[float]:
+    """Starts of up to `most` stretches of span_s that hold most of the times, each about its middle."""
+    starts = []
+    left = times_s
+    while len(left) and len(starts) < most:
+        held = [int(((left >= t) & (left < t + 0.75 * span_s)).sum()) for t in left]
+        at = left[int(np.argmax(held))]
+        inside = left[(left >= at) & (left < at + 0.75 * span_s)]
+        start = max(0.0, float((inside[0] + inside[-1] - span_s) / 2))
+        starts.append(round(start, 1))
+        left = left[(left < start) | (left > start + span_s)]
+    return starts
+
+
+def strip_of(recording: Recording, title: str, start_s: float, span_s: float, found: Found) -> dict:
+    """A stretch of a recording and what was found there, as plain numbers."""
+    assert recording.ecg is not None and recording.ecg_fs
+    fs = recording.ecg_fs
+    mv = recording.ecg[round(start_s * fs) : round((start_s + span_s) * fs)]
+    step = max(1, int(fs // 180))  # finer than a line on paper
+
+    def inside(times: np.ndarray) -> list[float]:
+        return [round(float(t), 3) for t in times if start_s <= t < start_s + span_s]
+
+    withheld = found.readings.withheld_s if found.readings is not None else []
+    return {
+        "title": title,
+        "start_s": start_s,
+        "fs": fs / step,
+        "mv": [round(float(v), 3) for v in mv[::step]],
+        "found": inside(found.beats_s),
+        "missed": inside(found.missed_s),
+        "false": inside(found.false_s),
+        "withheld": [(a, b) for a, b in withheld if b > start_s and a < start_s + span_s],
+    }

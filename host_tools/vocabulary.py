@@ -16,14 +16,19 @@ KIND_NAMES = {
     records.CONTACT: "contact",
     records.MOTION: "motion",
     records.FALL: "fall",
+    records.HRV_SDNN: "hrv_sdnn",
+    records.HRV_RMSSD: "hrv_rmssd",
+    records.HRV_PNN50: "hrv_pnn50",
 }
 UNIT_NAMES = {
     records.DIMLESS: "",
     records.PERCENT: "%",
     records.BEAT_PER_MIN: "/min",
     records.RESP_PER_MIN: "/min",
+    records.MILLI_SEC: "ms",
 }
 CONTACT_NAMES = ("unknown", "off", "on")  # by the value of a contact reading
+RHYTHM_NAMES = ("unknown", "sinus", "possible AF", "other irregular", "pause", "bradycardia", "tachycardia")
 
 
 def kind_name(kind: int) -> str:
@@ -49,4 +54,6 @@ def shown_value(kind: int, mantissa: int | None, exp10: int | None, unit: int | 
         return ""
     if kind == records.CONTACT and 0 <= number < len(CONTACT_NAMES):
         return CONTACT_NAMES[int(number)]
+    if kind == records.RHYTHM and 0 <= number < len(RHYTHM_NAMES):
+        return RHYTHM_NAMES[int(number)]
     return f"{number:.{max(0, -(exp10 or 0))}f} {UNIT_NAMES.get(unit or 0, '')}".strip()

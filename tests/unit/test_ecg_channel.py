@@ -12,6 +12,7 @@ from vigil.core.records import (
     OUT_OF_RANGE,
     POOR_SIGNAL,
     PRESENT,
+    RHYTHM,
     SATURATED,
     SETTLING,
     SETTLING_IN,
@@ -59,7 +60,7 @@ class Wearer:
     def reading(self):
         out = []
         self.channel.report(self.n * 4, out)
-        assert len(out) == 1 and out[0].kind == HEART_RATE and out[0].exp10 == -1
+        assert out[0].kind == HEART_RATE and out[0].exp10 == -1 and out[1].kind == RHYTHM
         return out[0]
 
     def peaks(self):

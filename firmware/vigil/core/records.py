@@ -44,12 +44,16 @@ RHYTHM = const(0x4000001)
 CONTACT = const(0x4000002)
 MOTION = const(0x4000003)
 FALL = const(0x4000004)
+HRV_SDNN = const(0x4000005)
+HRV_RMSSD = const(0x4000006)
+HRV_PNN50 = const(0x4000007)
 
 # Units: MDC dimension codes (partition 4, low 16 bits).
 DIMLESS = const(512)  # MDC_DIM_DIMLESS
 PERCENT = const(544)  # MDC_DIM_PERCENT
 BEAT_PER_MIN = const(2720)  # MDC_DIM_BEAT_PER_MIN
 RESP_PER_MIN = const(2784)  # MDC_DIM_RESP_PER_MIN
+MILLI_SEC = const(2194)  # MDC_DIM_MILLI_SEC
 
 # Why a reading is withheld (Reading.absent_reason). 0: it is not.
 PRESENT = const(0)
@@ -80,6 +84,15 @@ ABSENT_NAMES = (
 CONTACT_UNKNOWN = const(0)
 CONTACT_OFF = const(1)
 CONTACT_ON = const(2)
+
+# Values of a RHYTHM reading.
+RHYTHM_UNKNOWN = const(0)  # always withheld
+RHYTHM_SINUS = const(1)
+RHYTHM_AF = const(2)  # possible atrial fibrillation
+RHYTHM_OTHER = const(3)  # irregular in another way
+RHYTHM_PAUSE = const(4)  # 3 s or more without a beat
+RHYTHM_BRADYCARDIA = const(5)  # regular, below 50/min
+RHYTHM_TACHYCARDIA = const(6)  # regular, above 100/min
 
 
 class SampleBlock:

@@ -28,11 +28,14 @@ from vigil.core.records import (
     Reading,
 )
 from vigil.estimators.heart_rate import HeartRate
+from vigil.estimators.heart_rhythm import HeartRhythm
 from vigil.estimators.qrs import QrsDetector
+from vigil.estimators.variability import Variability
 
 _FLAT = const(1000)  # samples without a candidate
 _SATURATED_HOLD = const(1000)  # samples
 _NO_BEAT = const(1250)  # samples: 5 s; 15/min has a beat each 4 s
+_STILL = const(500)  # samples without a candidate: a pause, or an electrode about to be found off
 _NOISY_Q8 = const(96)
 _SHOWN_PCT = const(30)
 _MIN_RR = const(3)  # intervals before a rate is shown
@@ -50,6 +53,8 @@ class EcgChannel:
         self._base = 0  # number of the detector's sample 0
         self._count = 0
         self._rate = HeartRate()
+        self._rhythm = HeartRhythm()
+        self._variability = Variability()
         self._detector = QrsDetector(self._beat)
         self._bpm_x10 = None
         self._span_ms = 0
@@ -59,8 +64,11 @@ class EcgChannel:
         """Forget the signal, as after a gap; samples keep their numbers and the last rate stays as best guess."""
         self._detector.reset()
         self._rate.reset()
+        self._rhythm.reset()
+        self._variability.interrupt()
         self._base = self._count
         self._last_q8 = -1
+        self._last_pct = 0
         self._last_at = 0
         self._period_us = 4000
         self._t0_ms = 0
@@ -91,10 +99,10 @@ class EcgChannel:
         self._detector.push(block.data, n)
 
     def report(self, t_ms: int, out: list) -> None:
-        """Append one heart-rate Reading; t_ms: device time of the report."""
+        """Append a HEART_RATE and a RHYTHM Reading, and each minute the HRV; t_ms: device time of the report."""
         rate = self._rate
         rate.measure()
-        reason = self._reason()
+        reason = lead = self._reason()
         quality_pct = rate.quality_pct
         if rate.used:
             self._bpm_x10 = rate.bpm_x10(self._period_us)
@@ -105,7 +113,17 @@ class EcgChannel:
         if reason != PRESENT:
             quality_pct = 0
         end_ms = self._time_ms(self._last_at) if self._last_q8 >= 0 else t_ms
-        out.append(Reading(HEART_RATE, bpm_x10, -1, BEAT_PER_MIN, quality_pct, end_ms - self._span_ms, end_ms, reason))
+        start_ms = end_ms - self._span_ms
+        out.append(Reading(HEART_RATE, bpm_x10, -1, BEAT_PER_MIN, quality_pct, start_ms, end_ms, reason))
+        detector = self._detector
+        silent = detector.since_beat > _NO_BEAT
+        if lead == POOR_SIGNAL and not silent:
+            lead = PRESENT  # the beats are there: only their rate is in doubt
+        clean = (
+            not lead and detector.since_candidate < _STILL and detector.clutter_q8 <= _NOISY_Q8
+        ) or lead == NO_PULSE
+        self._rhythm.report(out, 4 * detector.since_beat if clean else 0, start_ms, end_ms, lead)
+        self._variability.tick(t_ms, out)
 
     def _reason(self):
         if self._off:
@@ -133,6 +151,12 @@ class EcgChannel:
             rr_q8 = ((index - self._last_at) << 8) + frac_q8 - self._last_q8
             if rr_q8 > 0:
                 self._rate.add(rr_q8, quality_pct)
+                rhythm = self._rhythm
+                rr_ms = ((min(rr_q8, 1 << 20) >> 4) * self._period_us + 8000) // 16000  # 2**16 * 4200 < 2**30
+                least_pct = min(quality_pct, self._last_pct)
+                rhythm.add(rr_ms, least_pct)
+                self._variability.add(rr_ms, least_pct, rhythm.local_ms, rhythm.sinus)
+        self._last_pct = quality_pct
         self._last_at = index
         self._last_q8 = frac_q8
         if self._on_beat:

@@ -1,0 +1,100 @@
+"""The wearer's rhythm from the ECG channel's beats: one code each report, or the reason why there is none.
+
+First that applies: an interval of 3 s or more between good beats within the last 10 s, or no beat for 3 s on a clean
+lead: pause; too few intervals: settling; unknown by the rule: poor signal; possible AF; other irregular; else by the
+median of the last 17 intervals: above 1,200 ms bradycardia, below 600 ms tachycardia, else sinus. An interval with a
+beat of quality below 20 % counts as implausible: 6 % of those make the rhythm unknown. Quality: the beats', a running
+mean over about 8; below 30 %: poor signal.
+"""
+
+from micropython import const
+
+from vigil.core.records import (
+    DIMLESS,
+    POOR_SIGNAL,
+    PRESENT,
+    RHYTHM,
+    RHYTHM_AF,
+    RHYTHM_BRADYCARDIA,
+    RHYTHM_OTHER,
+    RHYTHM_PAUSE,
+    RHYTHM_SINUS,
+    RHYTHM_TACHYCARDIA,
+    RHYTHM_UNKNOWN,
+    SETTLING_IN,
+    Reading,
+)
+from vigil.estimators.rhythm import AF, FIRST, OTHER, SINUS, UNKNOWN, Rhythm
+
+_GOOD_PCT = const(20)
+_SHOWN_PCT = const(30)
+_PAUSE_MS = const(3000)
+_PAUSE_REPORTS = const(5)
+_SLOW_MS = const(1200)
+_FAST_MS = const(600)
+
+
+class HeartRhythm:
+    """add() each interval, report() each 2 s. After add(): sinus, whether the rule calls the rhythm sinus."""
+
+    def __init__(self):
+        self._rule = Rhythm()
+        self.reset()
+
+    def reset(self):
+        """Forget all intervals."""
+        self._rule.reset()
+        self._label = UNKNOWN
+        self._pause = 0
+        self._quality_q4 = -1
+
+    @property
+    def sinus(self):
+        """Is the present rhythm sinus?"""
+        return self._label == SINUS
+
+    @property
+    def local_ms(self):
+        """Median of the last 17 intervals."""
+        return self._rule.local_ms
+
+    def add(self, rr_ms, quality_pct):
+        """Take an interval in ms and the lower quality of its two beats. Allocates nothing."""
+        good = quality_pct >= _GOOD_PCT
+        q = quality_pct << 4
+        self._quality_q4 = q if self._quality_q4 < 0 else self._quality_q4 + ((q - self._quality_q4) >> 3)
+        self._label = self._rule.push(min(rr_ms, 65535) if good else 0)
+        if good and rr_ms >= _PAUSE_MS:
+            self._pause = _PAUSE_REPORTS
+
+    def report(self, out, since_beat_ms, t_start_ms, t_end_ms, reason):
+        """Append one RHYTHM reading.
+
+        since_beat_ms: since the last beat, 0 where the lead is not clean enough to tell. t_start_ms, t_end_ms: of the
+        heart rate, so that a batch need not say them twice; the rule looks back over up to 128 beats before t_end_ms.
+        reason: why the lead allows no reading.
+        """
+        code = self._code()
+        quality_pct = max(0, self._quality_q4 >> 4)
+        if since_beat_ms >= _PAUSE_MS and self._rule.seen:
+            code = RHYTHM_PAUSE
+            reason = PRESENT
+            quality_pct = 100
+        elif self._pause:
+            self._pause -= 1
+            code = RHYTHM_PAUSE
+        if reason == PRESENT and (code == RHYTHM_UNKNOWN or quality_pct < _SHOWN_PCT):
+            reason = SETTLING_IN if self._rule.seen < FIRST else POOR_SIGNAL
+        quality_pct = 0 if reason else quality_pct
+        out.append(Reading(RHYTHM, code, 0, DIMLESS, quality_pct, t_start_ms, t_end_ms, reason))
+
+    def _code(self):
+        label = self._label
+        if label == UNKNOWN:
+            return RHYTHM_UNKNOWN
+        if label == AF:
+            return RHYTHM_AF
+        if label == OTHER:
+            return RHYTHM_OTHER
+        local = self._rule.local_ms
+        return RHYTHM_BRADYCARDIA if local > _SLOW_MS else RHYTHM_TACHYCARDIA if local < _FAST_MS else RHYTHM_SINUS

@@ -17,12 +17,13 @@ from vigil.core.records import (
     PPG,
     PULSE_RATE,
     REPORT_MS,
+    RHYTHM,
     SPO2,
     Reading,
 )
 
 _KINDS = {
-    ECG: ((HEART_RATE, BEAT_PER_MIN),),
+    ECG: ((HEART_RATE, BEAT_PER_MIN), (RHYTHM, DIMLESS)),
     PPG: ((PULSE_RATE, BEAT_PER_MIN), (SPO2, PERCENT), (PERFUSION_INDEX, PERCENT), (CONTACT, DIMLESS)),
 }
 

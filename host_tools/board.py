@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from host_tools.errors import UserError
@@ -64,21 +65,23 @@ def load(name: str) -> Board:
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """roots: modules whose imports decide what goes in (none: all). without: modules left out all the same."""
+    """roots: modules whose imports decide what goes in (none: all). only_with: modules that only this part needs."""
 
     name: str
     roots: list[str]
-    without: list[str]
+    only_with: dict[str, list[str]]
 
-    def modules(self) -> dict[str, Path]:
-        """Firmware modules of this profile with their sources, packages included, boot and main too."""
+    def modules(self, sensors: Iterable[str]) -> dict[str, Path]:
+        """Firmware modules with their sources, for a board with `sensors`: packages included, boot and main too."""
         every = {
             ".".join(file.relative_to(FIRMWARE).with_suffix("").parts).removesuffix(".__init__"): file
             for file in sorted(FIRMWARE.rglob("*.py"))
         }
         every.pop("vigil.hal", None)  # for readers only
+        idle = {name for part, names in self.only_with.items() if part not in sensors for name in names}
+        every = {name: file for name, file in every.items() if name not in idle}
         chosen = _reached(every, self.roots) if self.roots else set(every)
-        return {name: file for name, file in every.items() if name in chosen and name not in self.without}
+        return {name: file for name, file in every.items() if name in chosen}
 
 
 def profile(name: str) -> Profile:

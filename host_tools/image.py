@@ -56,7 +56,7 @@ def build(board: Board, profile_name: str | None = None, *, arch: str | None = N
     Raises UserError when a profile is unknown, a module does not compile or the files do not fit.
     """
     chosen = profile(profile_name or board.profile)
-    modules = chosen.modules()
+    modules = chosen.modules(board.sensors)
     sources = {"lib/" + source.relative_to(FIRMWARE).as_posix(): source for source in modules.values()}
     sources |= {f"lib/{name}.py": source for name, source in board.sources().items()}
     files = {f"{name}.py": (FIRMWARE / f"{name}.py").read_bytes() for name in _SOURCE}

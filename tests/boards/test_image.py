@@ -11,8 +11,9 @@ import pytest
 from littlefs import LittleFS
 
 from host_tools import cli, image, interpreter
-from host_tools.board import load, profile
+from host_tools.board import load, names, profile
 from host_tools.errors import UserError
+from host_tools.paths import FIRMWARE
 
 HERE = Path(__file__).parent
 
@@ -107,7 +108,9 @@ def test_merged_file_has_everything_at_its_place(made):
     assert set(merged[0x1000 + len(micropython) : 0x200000]) == {0xFF}
 
 
-@pytest.mark.parametrize(("board", "name"), [("ESP32_GENERIC", "lean"), ("ESP32_GENERIC_S3", "full")])
+@pytest.mark.parametrize(
+    ("board", "name"), [("ESP32_GENERIC", "lean"), ("ESP32_GENERIC_C3", "lean"), ("ESP32_GENERIC_S3", "full")]
+)
 def test_micropython_boots_the_image(board, name, tmp_path):
     """The same image, compiled for this machine, runs the whole monitor from VfsLfs2 on the port's stand-in."""
     march = interpreter.native_march()
@@ -124,11 +127,25 @@ def test_micropython_boots_the_image(board, name, tmp_path):
 
 
 def test_profiles():
-    lean, full = profile("lean").modules(), profile("full").modules()
+    every = {"max30102", "max30003", "ad8232"}
+    lean, full = profile("lean").modules(every), profile("full").modules(every)
     assert set(lean) < set(full)
     assert {"boot", "main", "vigil.app.main", "vigil.link.mqtt_client", "vigil.estimators.ppg_channel"} <= set(lean)
-    assert {"vigil.crypto.ed25519_verify", "vigil.estimators.rhythm"} <= set(full) - set(lean)
+    assert "vigil.crypto.ed25519_verify" in set(full) - set(lean)
     assert "vigil.hal" not in full
+    left_out = set(lean) - set(profile("lean").modules(every - {"max30003"}))
+    assert left_out == {"vigil.app.ecg_fifo", "vigil.drivers.max30003"}
+    assert set(profile("full").modules([])) == set(full)
+
+
+@pytest.mark.parametrize("name", names())
+def test_parts_that_the_profiles_know(name):
+    """What a board lists decides what its image lacks: no part without its driver, no module that is not there."""
+    drivers = {f.stem for f in (FIRMWARE / "vigil" / "drivers").glob("*.py")}
+    assert set(load(name).sensors) <= drivers
+    for only_with in (profile("lean").only_with, profile("full").only_with):
+        for module in (m for part, modules in only_with.items() if part in drivers for m in modules):
+            assert (FIRMWARE / (module.replace(".", "/") + ".py")).exists(), module
 
 
 CASES = [

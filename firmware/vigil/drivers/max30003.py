@@ -45,8 +45,7 @@ _EMPTY = const(6)
 _TRIES = const(3)
 _TOP = const(0x1F800)  # converter's limit, as fast recovery sees it
 
-# Rate: (FMSTR, RATE) of their registers; 200 and 199.8/s are left out.
-_RATES = {512: (0, 0), 256: (0, 1), 128: (0, 2), 500: (1, 0), 250: (1, 1), 125: (1, 2)}
+_RATES = (512, 256, 128, 500, 250, 125)  # RATE 0..2 of FMSTR 0, then of 1; 200 and 199.8/s are left out
 _GAINS = (20, 40, 80, 160)
 _LOW_PASS_HZ = (0, 40, 100, 150)
 
@@ -86,20 +85,22 @@ class Max30003:
         """
         if rate not in _RATES or gain not in _GAINS or low_pass_hz not in _LOW_PASS_HZ or not 1 <= level <= DEPTH:
             raise ConfigError("MAX30003 cannot do %d/s, gain %d, %d Hz, level %d" % (rate, gain, low_pass_hz, level))
-        master, code = _RATES[rate]
+        rate = _RATES.index(rate)
         gain = _GAINS.index(gain)
         self._shift = 13 + gain
         self.limit_uv = min(32767, _TOP * 3125 >> self._shift)
-        self._general = master << 20 | _ENABLED | _DC_LEAD_OFF | _BIAS
+        self._general = rate // 3 << 20 | _ENABLED | _DC_LEAD_OFF | _BIAS
         self._put(_SW_RST, 0)
         self._put(_CAL, 0)
         self._put(_EMUX, 0)  # both inputs connected, not turned
-        self._put(_ECG, code << 22 | gain << 16 | (0x4000 if high_pass else 0) | _LOW_PASS_HZ.index(low_pass_hz) << 12)
+        self._put(
+            _ECG, rate % 3 << 22 | gain << 16 | (0x4000 if high_pass else 0) | _LOW_PASS_HZ.index(low_pass_hz) << 12
+        )
         self._put(_MNGR_INT, (level - 1) << 19 | 4)
         self._put(_MNGR_DYN, _FAST_AUTO)
         self._put(_EN_INT, EINT | EOVF | _OPEN_DRAIN)
         self._put(_GEN, self._general)
-        self._put(_SYNCH, 0)
+        self._put(_SYNCH, 0)  # begins with an empty FIFO
         self.check()
 
     def standby(self):
@@ -124,10 +125,6 @@ class Max30003:
     def reset_fifo(self):
         """Empty the FIFO, also after an overflow; sampling goes on in step."""
         self._put(_FIFO_RST, 0)
-
-    def synchronise(self):
-        """Empty the FIFO and begin a new sample now."""
-        self._put(_SYNCH, 0)
 
     def read_fifo_into(self, buf):
         """Move samples into buf, array('h'), microvolts at the electrodes (clipped to int16). Returns their number.

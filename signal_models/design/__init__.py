@@ -16,7 +16,7 @@ import numpy as np
 
 from host_tools.paths import FIRMWARE
 
-DESIGNS = ("ecg", "ppg")
+DESIGNS = ("ecg", "motion", "ppg")
 FOLDER = FIRMWARE / "vigil" / "dsp" / "coeffs"
 COMMAND = "python -m signal_models.design"
 
@@ -25,7 +25,7 @@ COMMAND = "python -m signal_models.design"
 class Table:
     """One array of the firmware: its name (with the format as suffix), its integers and what they are.
 
-    typecode: of the `array` on the device, "h" (int16) or "i" (int32).
+    typecode: of the `array` on the device, "B" (uint8), "h" (int16) or "i" (int32).
     """
 
     name: str
@@ -63,7 +63,7 @@ def render(name: str) -> str:
         "from array import array",
     ]
     for table in tables:
-        data = np.asarray(table.values).astype({"h": "<i2", "i": "<i4"}[table.typecode])
+        data = np.asarray(table.values).astype({"B": "u1", "h": "<i2", "i": "<i4"}[table.typecode])
         if not np.array_equal(data, table.values):
             raise ValueError(f"{table.name} does not fit its type {table.typecode!r}")
         lines += ["", f"# {table.comment}"]

@@ -6,11 +6,13 @@ Channels are imported when their source first delivers: a sensor that is not fit
 
 from vigil.core.records import (
     ABSENT,
+    ACC,
     BEAT_PER_MIN,
     CONTACT,
     DIMLESS,
     ECG,
     HEART_RATE,
+    MOTION,
     NO_SENSOR,
     PERCENT,
     PERFUSION_INDEX,
@@ -25,6 +27,7 @@ from vigil.core.records import (
 _KINDS = {
     ECG: ((HEART_RATE, BEAT_PER_MIN), (RHYTHM, DIMLESS)),
     PPG: ((PULSE_RATE, BEAT_PER_MIN), (SPO2, PERCENT), (PERFUSION_INDEX, PERCENT), (CONTACT, DIMLESS)),
+    ACC: ((MOTION, DIMLESS),),
 }
 
 
@@ -71,10 +74,16 @@ class Pipeline:
             from vigil.estimators.ecg_channel import EcgChannel as Channel
         elif source == PPG:
             from vigil.estimators.ppg_channel import PpgChannel as Channel
+        elif source == ACC:
+            from vigil.estimators.acc_channel import AccChannel as Channel
         else:
             return None
         channel = self._channels[source] = Channel(self._on_beat)
         self._due_us[source] = REPORT_MS * 1000
+        if PPG in self._channels and ACC in self._channels:
+            from vigil.estimators.motion_rate import MotionRate
+
+            self._channels[PPG].motion = MotionRate(self._channels[ACC])
         return channel
 
     def _absent(self, source, t_ms):

@@ -16,6 +16,7 @@ from vigil.core.records import (
     GAP,
     GREEN,
     IR,
+    MOTION_ARTIFACT,
     NO_CONTACT,
     NO_PULSE,
     NO_SENSOR,
@@ -45,6 +46,8 @@ _TICK = const(25)  # decimated samples between evaluations: 1 s
 _NOMINAL_US = const(10000)
 _SPAN = const(225)  # decimated samples that a reading covers at most: 9 s
 _CENTRE_Q8 = const(3 * 256 + 128)  # a decimated sample stands 3.5 samples before its last row
+_STILL_MG = const(100)  # less acceleration than this, summed over axes: the beats are believed
+_SOME_MG = const(400)  # less than this: where they agree with the spectrum
 _SATURATED_HOLD = const(250)  # decimated samples: a saturated one spoils a window of 8 s and its filters' tail
 
 
@@ -65,6 +68,7 @@ class PpgChannel:
         self.pulse = PulseRate()
         self.spo2 = Spo2()
         self.contact = Contact()
+        self.motion = None  # a MotionRate, set by the pipeline when there is an accelerometer
         self.reset()
 
     def reset(self):
@@ -74,6 +78,7 @@ class PpgChannel:
         self._front[ppg_front.SIGN] = 1 if self._relative else -1
         self._front[ppg_front.OFF] = 0 if self._relative else OFF_COUNTS * 8
         self._front[ppg_front.PULSE] = self._pulse_column
+        self._odd = False  # second since the start is odd
         self._tick = 1  # decimated samples since the last evaluation; the first one takes two sums of 4
         self._since_saturated = _SATURATED_HOLD
         self._pi_x1000 = 0
@@ -119,6 +124,10 @@ class PpgChannel:
             if self._tick == _TICK:
                 self._tick = 0
                 self._evaluate(age)
+                self._odd = not self._odd
+                if self.motion is not None and not self._odd:
+                    t_ms = block.t0_ms + (row + 1) * self._period_us // 1000
+                    self.motion.evaluate(self._ring, k, state[ppg_front.COUNT], age, t_ms)
             row += 4
         self._rows += n
 
@@ -133,15 +142,16 @@ class PpgChannel:
             blocked = NO_CONTACT
         elif self._since_saturated < _SATURATED_HOLD:
             blocked = SIGNAL_SATURATED
-        bpm_x10 = pulse.bpm_x10
+        bpm_x10, quality, reason = self._rate()
         if bpm_x10 is not None and self._period_us != _NOMINAL_US:
             bpm_x10 = bpm_x10 * 10000 // self._period_us
-        quality = 0 if blocked else pulse.quality_pct
-        reason = blocked or pulse.reason
+        quality = 0 if blocked else quality
+        reason = blocked or reason
         out.append(Reading(PULSE_RATE, bpm_x10, -1, BEAT_PER_MIN, quality, start_ms, end_ms, reason))
         judged = not self._relative
         both = judged and self._red_column >= 0 and self._ir_column >= 0
         # A ratio and a perfusion index are of a pulse; where none is seen they are of something else.
+        reason = blocked or pulse.reason
         gate = reason if reason in (NO_CONTACT, SIGNAL_SATURATED, SETTLING_IN, NO_PULSE) else PRESENT
         if both:
             reason = gate or spo2.reason
@@ -158,6 +168,18 @@ class PpgChannel:
         else:
             out.append(Reading(PERFUSION_INDEX, None, -2, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
             out.append(Reading(CONTACT, CONTACT_UNKNOWN, 0, DIMLESS, 0, start_ms, end_ms, NO_SENSOR))
+
+    def _rate(self):
+        """(rate in 0.1 bpm or None, quality, reason): of the beats at rest, of the belief over all rates in motion."""
+        pulse, motion = self.pulse, self.motion
+        by_beats = pulse.bpm_x10, pulse.quality_pct, pulse.reason
+        if motion is None or motion.bpm_x10 is None:
+            return by_beats
+        if pulse.reason == PRESENT and pulse.quality_pct >= 50 and motion.level_mg < _SOME_MG:
+            if motion.level_mg < _STILL_MG or abs(pulse.bpm_x10 - motion.bpm_x10) <= 40:
+                return by_beats
+        quality = motion.quality_pct
+        return motion.bpm_x10, quality, PRESENT if quality >= 30 else MOTION_ARTIFACT
 
     def _arrange(self, columns, relative):
         k = len(columns)
@@ -178,6 +200,8 @@ class PpgChannel:
         ppg_beats.restart(self._beats)
         self.pulse.reset()
         self.spo2.reset()
+        if self.motion is not None:
+            self.motion.restart()
 
     def _take_beat(self, block, row):
         back_q8 = self._beat[0]

@@ -1,0 +1,62 @@
+"""The numbers of the pulse rate in motion: quarter sine, window, how fast a rate moves, and the network's weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signal_models.design import Table
+from signal_models.design.motion_weights import BIAS_Q8, HIDDEN_Q14, OUT_Q8, STRAIGHT_Q14
+
+FFT = 1024
+WINDOW = 200
+WINDOW_HEIGHT = 225  # |sample| <= 2047 gives |product >> 10| <= 450
+STEP_BINS = 3.0  # standard deviation of the rate's change in 2 s, bins of 1.46 bpm
+
+
+@dataclass(frozen=True)
+class Network:
+    """Weights (hidden, inputs), biases and output weights of the judge, as the firmware holds them."""
+
+    hidden_q14: np.ndarray
+    bias_q8: np.ndarray
+    out_q8: np.ndarray
+    straight_q14: np.ndarray
+
+
+def sine_q14() -> np.ndarray:
+    """sin(2 pi i / 1024) for the first quarter, i = 0..256."""
+    return np.rint(16384 * np.sin(2 * np.pi * np.arange(FFT // 4 + 1) / FFT)).astype(np.int64)
+
+
+def window_q10() -> np.ndarray:
+    """Hann window without its zeros."""
+    i = np.arange(1, WINDOW + 1)
+    return np.rint(WINDOW_HEIGHT * np.sin(np.pi * i / (WINDOW + 1)) ** 2).astype(np.int64)
+
+
+def step_q8() -> np.ndarray:
+    """How far the rate moves between two evaluations: 13 weights, sum 256."""
+    k = np.arange(-6, 7)
+    g = np.exp(-(k**2) / (2 * STEP_BINS**2))
+    q = np.rint(256 * g / g.sum()).astype(np.int64)
+    q[6] += 256 - q.sum()
+    return q
+
+
+def network() -> Network:
+    """The weights in the firmware's units."""
+    return Network(*(np.array(v, np.int64) for v in (HIDDEN_Q14, BIAS_Q8, OUT_Q8, STRAIGHT_Q14)))
+
+
+def tables() -> list[Table]:
+    """The tables of firmware/vigil/dsp/coeffs/motion.py."""
+    net = network()
+    packed = np.concatenate([np.column_stack([net.hidden_q14, net.bias_q8]).ravel(), net.out_q8, net.straight_q14])
+    return [
+        Table("SINE_Q14", sine_q14(), "sin(2 pi i / 1024), i = 0..256"),
+        Table("WINDOW_Q10", window_q10(), "Hann, 200 samples, height 225", "B"),
+        Table("STEP_Q8", step_q8(), "how far the rate moves in 2 s, -6..6 bins", "B"),
+        Table("NETWORK", packed, "8 x (12 weights Q14, bias Q8), 8 weights of the units Q8, 12 straight weights Q14"),
+    ]

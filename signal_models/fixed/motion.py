@@ -1,0 +1,186 @@
+"""int64 mirror of the firmware's pulse rate in motion: its specification again, whole recordings at a time.
+
+Equal to the firmware bit for bit. All windows of a recording go through each step together; only the tracker, which
+feeds back, is a loop. Pulse and acceleration are taken to begin together and to have no gaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signal_models.design import motion as design
+
+N, LAG, SPAN = 200, 5, 208  # window; how far it ends before the evaluation; acceleration to a window
+STEP, FIRST_END = 50, 99  # samples between windows; pulse samples there are at the first evaluation (4 s)
+BINS, LOW = 145, 20
+LAST, BAND = 329, slice(10, 240)
+WIDTH = 3  # bins each side of the best one that the value is the mean of
+STILL = 80  # quarter milli-g: acceleration below this is none
+
+
+@dataclass
+class Track:
+    """Per evaluation: pulse samples so far, rate in 0.1 bpm, certainty in percent, quality, and whether it moves."""
+
+    count: np.ndarray
+    bpm_x10: np.ndarray
+    sure_pct: np.ndarray
+    moving: np.ndarray
+
+
+def acceleration(mg: np.ndarray) -> np.ndarray:
+    """(n, 3) milli-g at 50 Hz to (m, 3) quarter milli-g at 25 Hz without its slow part."""
+    twos = np.asarray(mg, np.int64)[: len(mg) // 2 * 2].reshape(-1, 2, 3).sum(axis=1)
+    v = twos[1:] + twos[:-1]
+    out = np.zeros_like(v)
+    dc_q8 = v[0] << 8 if len(v) else 0
+    for i, row in enumerate(v):
+        out[i] = np.clip(row - (dc_q8 >> 8), -32767, 32767)
+        dc_q8 = dc_q8 + (row << 3) - (dc_q8 >> 5)
+    return out
+
+
+def normalise(x: np.ndarray) -> np.ndarray:
+    """Rows scaled by a power of two each, so that the largest magnitude is 1024..2047."""
+    most = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1)
+    right = np.frexp(most.astype(float))[1] - 11
+    return (x >> np.maximum(right, 0)) << np.minimum(np.maximum(-right, 0), 11)
+
+
+def _twiddle(i: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    s = design.sine_q14()
+    first = i <= 256
+    c = np.where(first, s[np.clip(256 - i, 0, 256)], -s[np.clip(i - 256, 0, 256)])
+    return c, np.where(first, s[np.clip(i, 0, 256)], s[np.clip(512 - i, 0, 256)])
+
+
+def transform(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(w, 200) to the half-length transform: real and imaginary parts, (w, 512)."""
+    y = (x * design.window_q10() + 512) >> 10
+    order = np.array([int(f"{i:09b}"[::-1], 2) for i in range(512)])
+    re, im = (np.pad(y[:, k::2], ((0, 0), (0, 412)))[:, order] for k in (0, 1))
+    half = 1
+    while half < 512:
+        c, s = _twiddle(np.arange(half) * (512 // half))
+        (ar, br), (ai, bi) = (v.reshape(len(x), -1, 2, half).transpose(2, 0, 1, 3).copy() for v in (re, im))
+        tr, ti = (c * br + s * bi + 8192) >> 14, (c * bi - s * br + 8192) >> 14
+        re, im = (np.stack([a + t, a - t], axis=2).reshape(len(x), 512) for a, t in ((ar, tr), (ai, ti)))
+        half *= 2
+    return re, im
+
+
+def power(x: np.ndarray) -> np.ndarray:
+    """Power (w, LAST) of the windowed, padded rows of x."""
+    re, im = transform(x)
+    i = np.arange(1, LAST)
+    m = 512 - i
+    c, s = _twiddle(i)
+    dr, di = (im[:, i] + im[:, m]) >> 1, (re[:, m] - re[:, i]) >> 1
+    xr = (re[:, i] + re[:, m] + ((c * dr + s * di + 4096) >> 13)) >> 1
+    xi = (im[:, i] - im[:, m] + ((c * di - s * dr + 4096) >> 13)) >> 1
+    return np.pad(xr * xr + xi * xi, ((0, 0), (1, 0)))
+
+
+def spectrum(x: np.ndarray) -> np.ndarray:
+    """Log power, 16 an octave, the band's largest at 160, held to 0..160."""
+    p = power(x)
+    e = np.frexp(np.maximum(p, 1).astype(float))[1] - 1
+    part = np.where(e >= 4, p >> np.maximum(e - 4, 0), p << np.maximum(4 - e, 0))
+    log = np.where(p > 0, 16 * e + part - 16, 0)
+    return np.clip(log + 160 - log[:, BAND].max(axis=1, keepdims=True), 0, 160)
+
+
+def cancel(x: np.ndarray, acc: np.ndarray) -> np.ndarray:
+    """What is left of x (w, 200) when 15 taps of acc (w, 3, 208) are fitted to it and taken away."""
+    taps = np.concatenate([acc[:, a, None, j : j + N] for a in range(3) for j in (0, 2, 4, 6, 8)], axis=1)
+    wide = taps.astype(float)  # sums below 2**53: exact
+    gram = np.rint(wide @ wide.transpose(0, 2, 1)).astype(np.int64) >> 18
+    b = np.rint((wide @ x[:, :, None].astype(float))[..., 0]).astype(np.int64) >> 8
+    weight = np.zeros_like(b)
+    for _ in range(32):
+        for t in range(15):
+            own = gram[:, t, t]
+            rest = b[:, t] - (gram[:, t] * weight).sum(axis=1) + own * weight[:, t]
+            weight[:, t] = np.clip(rest // (own + (own >> 6) + 1), -8191, 8191)
+    return np.clip(x - (((weight[:, :, None] * taps).sum(axis=1) + 512) >> 10), -32767, 32767)
+
+
+def windows(pulse: np.ndarray, acc: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """All windows of a recording: (w, k, 200) of the pulse, (w, 3, 208) of the acceleration, pulse samples so far."""
+    counts = np.arange(FIRST_END, len(pulse) + 1, STEP)
+    ends = counts - LAG + 1000
+    p = np.pad(pulse, ((1000, 0), (0, 0)))
+    x = np.stack([p[e - N : e].T for e in ends])
+    if acc is None:
+        return x, None, counts
+    a = np.pad(acc, ((1000, 50), (0, 0)))
+    return x, np.stack([a[e - N - 6 : e + 2].T for e in ends]), counts
+
+
+def spectra(
+    x: np.ndarray, acc: np.ndarray | None
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray, np.ndarray]:
+    """Per column (pulse, what cancelling leaves), (w, LAST) each; that of the acceleration; which windows move."""
+    moving = np.zeros(len(x), bool) if acc is None else np.abs(acc).max(axis=(1, 2)) >= STILL
+    motion = np.zeros((len(x), LAST), np.int64)
+    scaled = np.zeros((0, 3, SPAN), np.int64)
+    if acc is not None and moving.any():
+        scaled = normalise(acc[moving])
+        motion[moving] = np.max([spectrum(scaled[:, k, 6:206]) for k in range(3)], axis=0)
+    columns = []
+    for c in range(x.shape[1]):
+        one = normalise(x[:, c])
+        own = spectrum(one)
+        left = own.copy()
+        if moving.any():
+            left[moving] = spectrum(normalise(cancel(one[moving], scaled)))
+        columns.append((own, left))
+    return columns, motion, moving
+
+
+def inputs(own: np.ndarray, left: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """The 12 numbers (w, BINS, 12) that each bin is judged by, in half units of the spectra."""
+    b = np.arange(LOW, LOW + BINS)
+    one = [2 * own[:, b], 2 * left[:, b], 2 * motion[:, b]]
+    two = [2 * own[:, 2 * b], 2 * left[:, 2 * b], 2 * motion[:, 2 * b]]
+    low = [2 * own[:, b >> 1], 2 * motion[:, b >> 1]]
+    near = [v[:, b - 8] + v[:, b + 8] for v in (own, left, motion)]
+    return np.stack([*one, *two, *low, *near, own[:, b - 16] + own[:, b + 16]], axis=-1)
+
+
+def judge(u: np.ndarray) -> np.ndarray:
+    """Log2 likelihood (w, BINS) in Q4 of the inputs u."""
+    net = design.network()
+    z = (u @ net.hidden_q14.T) + (net.bias_q8 << 6)
+    return ((np.maximum(z, 0) >> 7) @ net.out_q8 + ((u @ net.straight_q14) << 1)) >> 11
+
+
+def track(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rate (0.1 bpm) and certainty (percent) after each step over summed scores (w, BINS)."""
+    kernel = design.step_q8()
+    belief = np.full(BINS, 1 << 18, np.int64)
+    bpm, sure = [], []
+    for s in score:
+        moved = (np.convolve(belief, kernel)[6 : 6 + BINS] >> 8) + 1
+        v = s.max() - s
+        down = (v + 15) >> 4
+        weighed = np.where(down > 24, 0, (moved * (16 + (down << 4) - v)) >> (4 + np.minimum(down, 24)))
+        best = int(weighed.argmax())
+        belief = weighed << max(0, 19 - int(weighed[best]).bit_length())
+        first, last = max(0, best - WIDTH), min(BINS, best + WIDTH + 1)
+        near = belief[first:last] >> 4
+        off_q8 = int((near * (np.arange(first, last) - best)).sum()) * 256 // int(near.sum())
+        bpm.append((((best + LOW) << 8) + off_q8) * 1875 >> 15)
+        sure.append(int(near.sum()) * 100 // (int((belief >> 4).sum()) + 1))
+    return np.array(bpm), np.array(sure)
+
+
+def run(pulse: np.ndarray, acc: np.ndarray | None) -> Track:
+    """Track the rate over pulse (m, k) at 25 Hz and acceleration (m, 3) from `acceleration`."""
+    x, a, counts = windows(np.asarray(pulse, np.int64), acc)
+    columns, motion, moving = spectra(x, a)
+    score = sum(judge(inputs(own, left, motion)) for own, left in columns)
+    bpm, sure = track(np.asarray(score))
+    return Track(counts, bpm, sure, moving)

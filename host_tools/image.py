@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from host_tools import esp_image, interpreter
 from host_tools.board import Board, load, profile
@@ -21,7 +22,13 @@ from host_tools.paths import FIRMWARE
 
 BLOCK = 4096
 # As MicroPython's esp32 port mounts it; littlefs refuses another geometry.
-GEOMETRY = {"read_size": 32, "prog_size": 32, "cache_size": 128, "lookahead_size": 32, "block_cycles": 100}
+GEOMETRY: dict[str, Any] = {
+    "read_size": 32,
+    "prog_size": 32,
+    "cache_size": 128,
+    "lookahead_size": 32,
+    "block_cycles": 100,
+}
 DISK_VERSION = 0x00020001
 LIMIT_BYTES = 256 * 1024  # of files, all profiles (DESIGN.md section 10)
 LEAN_MPY_BYTES = 48 * 1024

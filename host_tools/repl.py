@@ -112,7 +112,7 @@ class Repl:
             self._transport.mount_local(str(folder))
         self._mounted = True
 
-    def run(self, code: str, *, timeout_s: float = 60, on_line: Callable[[str], None] | None = None) -> str:
+    def run(self, code: str, *, timeout_s: int = 60, on_line: Callable[[str], None] | None = None) -> str:
         """Run `code`; return what it prints. on_line gets each line as it comes.
 
         timeout_s: longest silence. Raises UserError with the last line of the traceback when the code fails.

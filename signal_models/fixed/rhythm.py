@@ -36,7 +36,7 @@ class Rules:
     spread_lags: tuple[int, ...] = (4, 12, 20, 28, 36, 44, 52, 60)
     spread_cap_q8: int = 154
     spread_limit_q8: int = 84
-    implausible_q8: int = 14
+    implausible_q8: int = 26
     back_long_q8: int = 80
     back_short_q8: int = 118
     free_q8: int = 226

@@ -62,7 +62,7 @@ def test_a_pause_is_told_for_ten_seconds():
 def test_reasons_for_withholding():
     assert _told([800] * 5)[1] == SETTLING_IN
     assert _told([])[1] == SETTLING_IN
-    assert _told([800] * 40, quality_pct=10)[1] == POOR_SIGNAL
+    assert _told([800] * 40, quality_pct=9)[1] == POOR_SIGNAL
     assert _told([800] * 40, reason=NO_CONTACT) == (RHYTHM_SINUS, NO_CONTACT)
 
 

@@ -128,3 +128,14 @@ def test_acknowledgements_refused():
 
 def test_key_id_is_the_device_id():
     assert envelope.protected_header("21fe31dfa154a261") == unhexlify("a201270448" + "21fe31dfa154a261")
+
+
+def test_ten_seconds_with_the_rhythm_fit_between_status_batches():
+    readings = []
+    for r in ten_seconds(1 << 33):
+        readings.append(r)
+        if r.kind == records.HEART_RATE:
+            readings.append(Reading(records.RHYTHM, 1, 0, records.DIMLESS, 95, r.t_start_ms, r.t_end_ms))
+    common = {"boot": 300, "seq": 70000, "prev_digest": b"\xaa" * 32, "oldest_seq": 69990, "t0_ms": 1 << 33}
+    payload = batch.encode(readings=readings, utc=(1790000000000, 1500), **common)
+    assert len(envelope.seal(Signer(SEED), payload)) <= 400

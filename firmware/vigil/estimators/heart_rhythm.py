@@ -2,9 +2,9 @@
 
 First that applies: an interval of 3 s or more between good beats within the last 10 s, or no beat for 3 s on a clean
 lead: pause; too few intervals: settling; unknown by the rule: poor signal; possible AF; other irregular; else by the
-median of the last 17 intervals: above 1,200 ms bradycardia, below 600 ms tachycardia, else sinus. An interval with a
-beat of quality below 20 % counts as implausible: 6 % of those make the rhythm unknown. Quality: the beats', a running
-mean over about 8; below 30 %: poor signal.
+median of the last 17 intervals: above 1,200 ms bradycardia, below 600 ms tachycardia, else sinus. An interval that
+ends with a beat of quality below 10 % counts as implausible: a tenth of those makes the rhythm unknown. Quality: the
+beats', a running mean over about 8; below 30 %: poor signal.
 """
 
 from micropython import const
@@ -26,7 +26,7 @@ from vigil.core.records import (
 )
 from vigil.estimators.rhythm import AF, FIRST, OTHER, SINUS, UNKNOWN, Rhythm
 
-_GOOD_PCT = const(20)
+_GOOD_PCT = const(10)
 _SHOWN_PCT = const(30)
 _PAUSE_MS = const(3000)
 _PAUSE_REPORTS = const(5)
@@ -59,7 +59,7 @@ class HeartRhythm:
         return self._rule.local_ms
 
     def add(self, rr_ms, quality_pct):
-        """Take an interval in ms and the lower quality of its two beats. Allocates nothing."""
+        """Take an interval in ms and the quality of the beat that ends it. Allocates nothing."""
         good = quality_pct >= _GOOD_PCT
         q = quality_pct << 4
         self._quality_q4 = q if self._quality_q4 < 0 else self._quality_q4 + ((q - self._quality_q4) >> 3)

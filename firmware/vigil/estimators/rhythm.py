@@ -12,7 +12,7 @@ each counted over a window of the last 128 intervals:
 - again: the same with the last three r, within local/16, marks n only;
 - spread: mean of |r[n] - r[n-lag]| / local over lags 4, 12 .. 60 that there are, in 1/256, each at most 154 (floored);
 - jumps: |r[n] - r[n-1]| > local/8; implausible: outside 240..3000 ms.
-With s intervals in the window and all limits in 1/256 of s: unknown when s < 12, implausible > 14 or spread > 84; AF
+With s intervals in the window and all limits in 1/256 of s: unknown when s < 12, implausible > 26 or spread > 84; AF
 when free > 226 and back < 80 and again < 168 (118 and 198 while s < 96: a short strip cannot say more); else other
 when jumps > 40; else sinus.
 """
@@ -154,7 +154,7 @@ class Rhythm:
     def _decide(self):
         seen = self.seen
         c = self._counts
-        if seen < FIRST or c[_IMPLAUSIBLE] << 8 > 14 * seen or self._spread > 84 * seen:
+        if seen < FIRST or c[_IMPLAUSIBLE] << 8 > 26 * seen or self._spread > 84 * seen:
             return UNKNOWN
         long = seen >= _LONG
         if (

@@ -96,6 +96,10 @@ def _ranks(result: dict) -> dict[str, int]:
     return {_OURS: 0, **{n: i + 1 for i, n in enumerate(sorted(totals, key=lambda n: -totals[n]))}}
 
 
+def _f1(row: dict, detector: str) -> float | None:
+    return row["scores"][detector]["f1_150_pct"] if detector in row["scores"] else None
+
+
 def _stress(result: dict) -> Section:
     ranks = _ranks(result)
     charts, lines = [], []
@@ -103,8 +107,8 @@ def _stress(result: dict) -> Section:
     for kind, what in kinds:
         rows = [r for r in result["stress"] if r["noise"] == kind]
         snrs = [r["snr_db"] for r in rows]
-        lines = [Line(n, snrs, [r["scores"][n]["f1_150_pct"] for r in rows], rank) for n, rank in ranks.items()]
-        lowest = min((r["scores"][n]["f1_150_pct"] or 0) for r in rows for n in ranks if ranks[n] <= 6)
+        lines = [Line(n, snrs, [_f1(r, n) for r in rows], rank) for n, rank in ranks.items()]
+        lowest = min(_f1(r, n) or 100 for r in rows for n in ranks if ranks[n] <= 6)
         bottom = min(95.0, 5 * (lowest // 5))
         drawn = chart(lines, "signal to noise, dB", "F1 of all beats, %", y_range=(bottom, 100), x_reversed=True)
         charts.append(f"<figure><figcaption>{escape(what)}</figcaption>{drawn}</figure>")
@@ -128,11 +132,7 @@ def _stress(result: dict) -> Section:
             ]
         )
     names = sorted(ranks, key=lambda n: ranks[n])
-    every = [
-        [n, *(number(r["scores"][n]["f1_150_pct"], 1) for r in result["stress"])]
-        for n in names
-        if all(n in r["scores"] for r in result["stress"])
-    ]
+    every = [[n, *(number(_f1(r, n), 1) for r in result["stress"])] for n in names]
     html += table(heads, rows)
     html += "<h3>F1 ±150 ms of every detector</h3>" + table(
         ["Detector", *(f"{r['noise']} {r['snr_db']:g} dB" for r in result["stress"])], every, [0]
@@ -180,11 +180,17 @@ def _heart_rate(result: dict) -> Section:
 
 def _rhythm(rhythm: dict) -> Section:
     rows = [
-        [name, *(Prose(v) if isinstance(v, str) else number(v) if isinstance(v, float) else v for v in values.values())]
-        for name, values in rhythm.items()
+        [Prose(name.removeprefix(data_set).removesuffix("_pct").strip("_").replace("_", " ")), data_set, number(value)]
+        for data_set, figures in rhythm.items()
+        for name, value in figures.items()
     ]
-    heads = ["Data", *next(iter(rhythm.values()))]
-    return Section("Rhythm", table(heads, rows), "Atrial fibrillation from RR intervals.")
+    return Section(
+        "Rhythm",
+        table(["Figure", "data", "%"], rows),
+        "Atrial fibrillation (AF) from RR intervals: sensitivity (se) and specificity (sp), of the time for afdb and of "
+        "the records for cinc2017 (a: those labelled AF, no: normal and other, noisy: labelled so); mitdb: false AF time "
+        "in records without AF.",
+    )
 
 
 def _records(result: dict) -> Section:

@@ -11,6 +11,7 @@
     stress      [{noise, snr_db, scores: {detector: Scores}, ours: {withheld_share, shown: Scores of beats outside
                 withheld stretches, rate: Agreement}, best_peer, ahead}]
     heart_rate  data set or noise to Agreement and curve {coverage: mean absolute error of the best by quality}, bpm
+    rhythm      data set to figures of host_tools.validate.rhythm, percent; AF is atrial fibrillation
     worst       strips of the records with most errors: {title, start_s, fs, mv, found, missed, false, withheld}
 
 A stretch is withheld when the heart-rate reading made at its end, each 2 s, is withheld.
@@ -41,6 +42,8 @@ REPORT_S = 2.0  # a heart-rate reading each, as the pipeline makes them
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.025))
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
 
+RHYTHM_SETS = {"afdb": "afdb-rr", "cinc2017": "cinc2017", "mitdb": "mitdb"}  # its name to the data set's
+
 # Figures to reach over the whole of the data set: attribute, name, unit, limit, is it a minimum?
 TARGETS = (
     ("se_pct", "Sensitivity, ±150 ms", "%", 99.85, True),
@@ -60,6 +63,16 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.detector} on {self.case}"
+
+
+@dataclass(frozen=True)
+class RhythmTask:
+    """The rhythm rule on one of host_tools.validate.rhythm's data sets."""
+
+    data_set: str
+
+    def __str__(self) -> str:
+        return f"rhythm on {self.data_set}"
 
 
 @dataclass
@@ -95,31 +108,41 @@ class Found:
 
 @dataclass(frozen=True)
 class EcgStudy:
-    """records: names in mitdb, all by default. peers: None takes those installed. noise: the stress test too?"""
+    """records: names in mitdb, all by default. peers: None takes those installed. noise: the stress test too?
+
+    rhythm: the rhythm rule on its own data sets too? Left out where records are named.
+    """
 
     engine: str = "micropython"
     records: tuple[str, ...] = ()
     peers: bool | None = None
     noise: bool = True
     snrs_db: tuple[float, ...] = SNRS_DB
+    rhythm: bool = True
 
     name = "ecg"
     title = "Vigil ECG: beats and heart rate on recorded hearts"
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[Task | RhythmTask]:
         """Every detector on every case; ours alone on what has no beat annotations."""
         here, _ = peer_detectors.installed(self.peers)
         records = record_names("mitdb", self.records)
-        tasks = [Task(Case(r), d) for r in records for d in (OURS, *(p.name for p in here))]
+        tasks: list[Task | RhythmTask] = [Task(Case(r), d) for r in records for d in (OURS, *(p.name for p in here))]
         if self.noise:
             rivals = [p.name for p in here if p.in_noise]
             tasks += [Task(c, d) for c in stressed(records, self.snrs_db)[0] for d in (OURS, *rivals)]
         if not self.records and self.engine != "mirror" and present("bidmc"):
             tasks += [Task(Case(r, data_set="bidmc")) for r in record_names("bidmc")]
+        if self.rhythm and not self.records:
+            tasks += [RhythmTask(s) for s, folder in RHYTHM_SETS.items() if present(folder)]
         return tasks
 
-    def run(self, task: Task) -> Found:
+    def run(self, task: Task | RhythmTask) -> Found | dict[str, float]:
         """Detect and score."""
+        if isinstance(task, RhythmTask):
+            from host_tools.validate import rhythm
+
+            return rhythm.evaluate((task.data_set,)).figures
         recording = load(task.case)
         assert recording.ecg is not None and recording.ecg_fs
         if task.detector == OURS:
@@ -128,8 +151,10 @@ class EcgStudy:
         found_s = peer_detectors.beats_s(peer, recording.ecg, round(recording.ecg_fs))
         return _scored(task.case, found_s, recording.duration_s)
 
-    def summarise(self, results: list[tuple[Task, Found]]) -> dict:
+    def summarise(self, results: list[tuple[Any, Any]]) -> dict:
         """See the module's docstring."""
+        rhythm = {t.data_set: figures for t, figures in results if isinstance(t, RhythmTask)}
+        results = [(t, f) for t, f in results if isinstance(t, Task)]
         here, peers_out = peer_detectors.installed(self.peers)
         clean = [(t, f) for t, f in results if not t.case.noise and t.case.data_set == "mitdb"]
         noisy = [(t, f) for t, f in results if t.case.noise]
@@ -169,6 +194,7 @@ class EcgStudy:
             },
             "stress": _stress(noisy),
             "heart_rate": _heart_rate(results),
+            "rhythm": rhythm,
             "worst": _worst(clean),
         }
 

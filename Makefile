@@ -42,7 +42,11 @@ gen-check: setup ## fail if a generated file is not what its command makes
 bench: setup ## what each stage costs: time, heap, bytes
 	$(BIN)/python -m host_tools.bench
 
+validate: setup ## figures on all recordings beside open peers, with a report (a long campaign: half an hour and more)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[validate-peers]'
+	$(BIN)/vigil validate ecg --out build/validate
+
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup run test lint gen gen-check bench clean
+.PHONY: help setup run test lint gen gen-check bench validate clean

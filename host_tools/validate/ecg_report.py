@@ -187,9 +187,9 @@ def _rhythm(rhythm: dict) -> Section:
     return Section(
         "Rhythm",
         table(["Figure", "data", "%"], rows),
-        "Atrial fibrillation (AF) from RR intervals: sensitivity (se) and specificity (sp), of the time for afdb and of "
-        "the records for cinc2017 (a: those labelled AF, no: normal and other, noisy: labelled so); mitdb: false AF time "
-        "in records without AF.",
+        "Atrial fibrillation (AF) from RR intervals: sensitivity (se) and specificity (sp), of the time for afdb and "
+        "of the records for cinc2017 (a: those labelled AF, no: normal and other, noisy: labelled so); mitdb: false AF "
+        "time in records without AF.",
     )
 
 

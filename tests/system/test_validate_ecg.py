@@ -82,7 +82,8 @@ def test_a_small_data_set_through_the_whole_of_it(data, monkeypatch, tmp_path):
     assert set(document["made"]) == {"utc", "seconds", "vigil", "commit", "command", "machine"}
     result = document["result"]
     assert set(result) == {
-        "engine", "left_out", "data", "stress_records", "detectors", "targets", "clean", "stress", "heart_rate", "rhythm", "worst"
+        "engine", "left_out", "data", "stress_records", "detectors", "targets", "clean", "stress", "heart_rate",
+        "rhythm", "worst",
     }  # fmt: skip
     assert result["data"] == {"mitdb": ["112", "118"]}
     ours = result["clean"]["gross"]["Vigil"]

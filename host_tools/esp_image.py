@@ -23,6 +23,7 @@ _ENTRY_MAGIC = 0x50AA
 _MD5_MAGIC = 0xEBEB
 _DESCRIPTOR_MAGIC = 0xABCD5432
 _CHIPS = {0: "ESP32", 2: "ESP32-S2", 5: "ESP32-C3", 9: "ESP32-S3", 12: "ESP32-C2", 13: "ESP32-C6", 18: "ESP32-P4"}
+_ROOM = 0x10000  # bytes: less is no file system for us
 _GET = "take the .bin of the board from micropython.org/download (not .app-bin, .uf2 or .elf)"
 
 
@@ -91,9 +92,7 @@ def read(path: Path, board: Board) -> Firmware:
     version, name = _application(data[at:], path)
     if name != "micropython":
         raise UserError(f"`{path.name}` is `{name}`, not MicroPython", _GET)
-    firmware = Firmware(data, board.firmware_offset, version, partitions)
-    _check_room(firmware, board, path)
-    return firmware
+    return Firmware(data, board.firmware_offset, version, partitions)
 
 
 def _table(table: bytes, path: Path) -> tuple[Partition, ...]:
@@ -127,18 +126,18 @@ def _application(data: bytes, path: Path) -> tuple[str, str]:
     return version.rstrip(b"\0").decode("utf-8", "replace"), project.rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _check_room(firmware: Firmware, board: Board, path: Path) -> None:
-    """The file system must begin where the image of this board has it, or writing one would break the other."""
+def placed(board: Board, firmware: Firmware, flash_bytes: int) -> Board:
+    """Return `board` with its file system where this firmware looks for it on a flash of `flash_bytes`.
+
+    That is the partition `vfs`, or where the table lists none, from the last partition to the end of the flash: the
+    port asks the chip how large it is. Raises UserError when there is no room.
+    """
     listed = next((p for p in firmware.partitions if p.name == "vfs"), None)
-    last = max(p.offset + p.size for p in firmware.partitions)
-    begin, end = (listed.offset, listed.offset + listed.size) if listed else (last, _flash_bytes(firmware))
-    if (begin, end) != (board.vfs_offset, board.flash_bytes) or firmware.offset + len(firmware.data) > board.vfs_offset:
+    begin = listed.offset if listed else max(p.offset + p.size for p in firmware.partitions)
+    end = listed.offset + listed.size if listed else flash_bytes
+    if end > flash_bytes or end - begin < _ROOM or firmware.offset + len(firmware.data) > begin:
         raise UserError(
-            f"`{path.name}` has its file system at 0x{begin:x} to 0x{end:x}, {board.name} at 0x{board.vfs_offset:x} to "
-            f"0x{board.flash_bytes:x}",
-            "take the image for this flash size, or make board.toml say the same",
+            f"this MicroPython has its file system at 0x{begin:x} to 0x{end:x} of {flash_bytes >> 20} MB of flash",
+            "take an image of MicroPython for this flash size",
         )
-
-
-def _flash_bytes(firmware: Firmware) -> int:
-    return 1 << 20 << (firmware.data[3] >> 4)
+    return dataclasses.replace(board, vfs_offset=begin, flash_bytes=end)

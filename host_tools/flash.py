@@ -22,6 +22,7 @@ import platformdirs
 
 from host_tools import esp_image, image, ports
 from host_tools.board import Board
+from host_tools.board import profile as board_profile
 from host_tools.errors import UserError
 from host_tools.paths import BOARDS
 
@@ -131,21 +132,14 @@ def check_trust(firmware: esp_image.Firmware, allow_unknown: bool, ask: Callable
     )
 
 
-def read_filesystem(path: Path, board: Board) -> bytes:
-    """Read a file system image made by `vigil image`. Raises UserError when it is not one for this board."""
+def read_filesystem(path: Path) -> bytes:
+    """Read a file system image made by `vigil image`. Raises UserError when it is none."""
     try:
         data = path.read_bytes()
     except OSError as e:
         raise UserError(f"cannot read the image `{path}`", e.strerror or "") from None
     if data[8:16] != b"littlefs" and data[4104:4112] != b"littlefs":
-        raise UserError(
-            f"`{path.name}` is not a LittleFS image", f"vigil image --board {board.name} --out FOLDER makes one"
-        )
-    if len(data) != board.vfs_bytes:
-        raise UserError(
-            f"`{path.name}` has {len(data)} bytes, the file system of {board.name} {board.vfs_bytes}",
-            f"vigil image --board {board.name} --out FOLDER makes one that fits",
-        )
+        raise UserError(f"`{path.name}` is not a LittleFS image", "leave --image away: then one that fits is made")
     return data
 
 
@@ -270,12 +264,21 @@ def flash(
     """
     firmware = esp_image.read(firmware_path, board)
     known = check_trust(firmware, allow_unknown, ask)
-    filesystem = read_filesystem(image_path, board) if image_path else image.build(board, profile).filesystem
+    filesystem = read_filesystem(image_path) if image_path else None
+    board_profile(profile or board.profile)
     port = link_port or ports.find()
     ports.check(port)
     link = Link(port, baud, no_reset, stub)
     say(f"looking at the chip on {port}")
     flash_bytes = probe(link, board)
+    board = esp_image.placed(board, firmware, flash_bytes)
+    if filesystem is None:
+        filesystem = image.build(board, profile).filesystem
+    elif len(filesystem) != board.vfs_bytes:
+        raise UserError(
+            f"the image has {len(filesystem)} bytes, the file system on this board {board.vfs_bytes}",
+            "leave --image away: then one that fits is made",
+        )
     say(f"{board.chip_name} with {flash_bytes >> 20} MB of flash; {known}")
     forgets = " AND the device's identity" if forget_identity else ""
     question = f"Replace the firmware and the files{forgets} on {port}?"

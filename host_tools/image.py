@@ -183,6 +183,8 @@ def write(
     """Make the image of a board in folder `out`; return what was written by what it is."""
     board = load(board_name)
     firmware = esp_image.read(merge_with, board) if merge_with else None
+    if firmware is not None:
+        board = esp_image.placed(board, firmware, board.flash_bytes)
     image = build(board, profile_name)
     stem = f"vigil-{board.name}-{image.profile}"
     made = {"filesystem": (f"{stem}.littlefs", image.filesystem)}

@@ -23,7 +23,8 @@ def files(tmp_path_factory):
     """A firmware file for each chip, and a small but true file system image for each board."""
     folder = tmp_path_factory.mktemp("files")
     for chip, mib in (("esp32", 4), ("esp32s3", 8)):
-        (folder / f"{chip}.bin").write_bytes(firmware_bin.make(chip, flash_mib=mib, body_bytes=60_000))
+        vfs = (0x200000, (mib << 20) - 0x200000)
+        (folder / f"{chip}.bin").write_bytes(firmware_bin.make(chip, flash_mib=mib, body_bytes=60_000, vfs=vfs))
     for name in ("ESP32_GENERIC", "ESP32_GENERIC_S3"):
         board = load(name)
         (folder / f"{name}.littlefs").write_bytes(image.pack({"main.py": b"print('hello')\n"}, board.vfs_bytes))
@@ -164,14 +165,12 @@ WRONG = [
     ("firmware is text", "--board ESP32_GENERIC --firmware {}/notes.txt", "is not a firmware image of an ESP32"),
     ("firmware empty", "--board ESP32_GENERIC --firmware {}/empty.bin", "is not a firmware image of an ESP32"),
     ("firmware for another chip", "--board ESP32_GENERIC --firmware {}/esp32s3.bin", "is made for ESP32-S3"),
-    ("firmware for another flash", "--board ESP32_GENERIC_S3 --firmware {}/small.bin", "has its file system at"),
     ("firmware cut short", "--board ESP32_GENERIC --firmware {}/short.bin", "is cut short or damaged"),
     ("application only", "--board ESP32_GENERIC --firmware {}/app.bin", "has no partition table"),
     ("not MicroPython", "--board ESP32_GENERIC --firmware {}/blinky.bin", "is `blinky`, not MicroPython"),
     ("firmware of unknown hash", "--board ESP32_GENERIC --firmware {}/esp32.bin", "is unknown"),
     ("image absent", "{} --image {}/no.img", "cannot read the image"),
     ("image is text", "{} --image {}/notes.txt", "is not a LittleFS image"),
-    ("image of another size", "{} --image {}/ESP32_GENERIC_S3.littlefs", "bytes, the file system of ESP32_GENERIC"),
     ("unknown profile", "{} --profile tiny", "`tiny` is not a profile"),
     ("port absent", "{ok} --port /dev/ttyNONE", "there is no port /dev/ttyNONE"),
     ("port is a file", "{ok} --port {}/notes.txt", "is not a serial port"),
@@ -186,7 +185,6 @@ def folder(files):
     for name, content in {
         "notes.txt": b"milk, eggs\n" * 20,
         "empty.bin": b"",
-        "small.bin": firmware_bin.make("esp32s3", flash_mib=4, body_bytes=1000),
         "short.bin": good[:-5000],
         "app.bin": good[0xF000:],
         "blinky.bin": firmware_bin.make(project=b"blinky", body_bytes=1000),
@@ -207,6 +205,28 @@ def test_wrong_use(folder, capsys, monkeypatch, line, sentence):
     said = capsys.readouterr().err
     assert said.startswith("vigil: ") and sentence in said and "\n  hint: " in said and "Traceback" not in said, said
     assert len(said.splitlines()) == 2
+
+
+def test_an_image_of_another_size(files, capsys):
+    with Rom() as rom:
+        line = [
+            a if a != files / "ESP32_GENERIC.littlefs" else files / "ESP32_GENERIC_S3.littlefs" for a in options(files)
+        ]
+        assert run(*line, "--port", rom.port) == 2 and set(rom.flash) == {0xFF}
+    assert "the file system on this board 2097152" in capsys.readouterr().err
+
+
+def test_a_larger_flash_gets_a_larger_file_system(files, tmp_path, monkeypatch):
+    """MicroPython's table may list no file system: it then takes the flash to its end, however large the chip is."""
+    made = image.Image
+    monkeypatch.setattr(
+        image, "build", lambda board, name: made(board, "", "", {}, image.pack({"main.py": b"1\n"}, board.vfs_bytes))
+    )
+    (tmp_path / "m.bin").write_bytes(firmware_bin.make(body_bytes=20_000))
+    with Rom(flash_mib=8) as rom:
+        done = flash.flash(load("ESP32_GENERIC"), tmp_path / "m.bin", rom.port, allow_unknown=True, agreed=True)
+        assert done["regions"][-1] == {"offset": 0x200000, "size": 0x600000}
+        assert rom.flash[0x200008:0x200010] == b"littlefs"
 
 
 def test_without_yes_and_without_a_person_nothing_is_written(files, capsys):

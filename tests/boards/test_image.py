@@ -10,7 +10,7 @@ import firmware_bin
 import pytest
 from littlefs import LittleFS
 
-from host_tools import cli, image, interpreter
+from host_tools import cli, esp_image, image, interpreter
 from host_tools.board import load, names, profile
 from host_tools.errors import UserError
 from host_tools.paths import FIRMWARE
@@ -160,8 +160,7 @@ CASES = [
     ("firmware cut short", {"merge": "short.bin"}, "is cut short or damaged"),
     ("firmware with a flipped bit", {"merge": "flip.bin"}, "is cut short or damaged"),
     ("partition table damaged", {"merge": "table.bin"}, "the partition table of `table.bin` is damaged"),
-    ("firmware for another flash", {"merge": "16m.bin"}, "has its file system at 0x200000 to 0x1000000"),
-    ("file system elsewhere", {"merge": "vfs.bin"}, "has its file system at 0x310000 to 0x400000"),
+    ("file system beyond the flash", {"merge": "vfs.bin"}, "has its file system at 0x310000 to 0x800000"),
     ("folder that cannot be", {"out": "/dev/null/x"}, "cannot write to the folder"),
 ]
 
@@ -182,8 +181,7 @@ def folder(tmp_path_factory):
         "short.bin": good[:-5000],
         "flip.bin": bytes(flipped),
         "table.bin": bytes(table),
-        "16m.bin": firmware_bin.make(flash_mib=16),
-        "vfs.bin": firmware_bin.make(vfs=(0x310000, 0xF0000)),
+        "vfs.bin": firmware_bin.make(vfs=(0x310000, 0x4F0000)),
     }.items():
         (folder / name).write_bytes(content)
     return folder
@@ -203,6 +201,16 @@ def test_wrong_use(folder, tmp_path, capsys, monkeypatch, options, sentence):
     assert end.value.code == 2 and said.out == ""
     assert said.err.startswith("vigil: ") and sentence in said.err and "\n  hint: " in said.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("vfs", "begin", "end"), [(None, 0x200000, 0x400000), ((0x310000, 0xF0000), 0x310000, 0x400000)]
+)
+def test_the_file_system_is_where_micropython_looks_for_it(tmp_path, vfs, begin, end):
+    (tmp_path / "m.bin").write_bytes(firmware_bin.make(vfs=vfs, body_bytes=1000))
+    board = load("ESP32_GENERIC")
+    placed = esp_image.placed(board, esp_image.read(tmp_path / "m.bin", board), board.flash_bytes)
+    assert (placed.vfs_offset, placed.flash_bytes) == (begin, end)
 
 
 def test_files_that_do_not_fit():

@@ -7,7 +7,7 @@ import sys
 
 from host_tools.errors import UserError
 
-PARTS = ("ecg", "ppg")  # modules here with `main(argv)`
+PARTS = ("ecg", "ppg", "motion")  # modules here with `main(argv)`
 
 
 def main(argv: list[str]) -> int:

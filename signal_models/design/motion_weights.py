@@ -1,4 +1,4 @@
-"""Weights of the judge of pulse rates in motion, made by `python -m signal_models.design.motion_training`."""
+"""Weights of the judge of pulse rates in motion, made by `python -m host_tools.validate.motion_fit --write`."""
 
 # One row a hidden unit, its inputs in the order of signal_models.fixed.motion.inputs.
 HIDDEN_Q14 = [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signal_models.design import motion as design
+from signal_models.fixed import ppg
 
 N, LAG, SPAN = 200, 5, 208  # window; how far it ends before the evaluation; acceleration to a window
 STEP, FIRST_END = 50, 99  # samples between windows; pulse samples there are at the first evaluation (4 s)
@@ -150,9 +151,9 @@ def inputs(own: np.ndarray, left: np.ndarray, motion: np.ndarray) -> np.ndarray:
     return np.stack([*one, *two, *low, *near, own[:, b - 16] + own[:, b + 16]], axis=-1)
 
 
-def judge(u: np.ndarray) -> np.ndarray:
-    """Log2 likelihood (w, BINS) in Q4 of the inputs u."""
-    net = design.network()
+def judge(u: np.ndarray, net: design.Network | None = None) -> np.ndarray:
+    """Log2 likelihood (w, BINS) in Q4 of the inputs u, by the shipped weights or others."""
+    net = net or design.network()
     z = (u @ net.hidden_q14.T) + (net.bias_q8 << 6)
     return ((np.maximum(z, 0) >> 7) @ net.out_q8 + ((u @ net.straight_q14) << 1)) >> 11
 
@@ -177,10 +178,27 @@ def track(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(bpm), np.array(sure)
 
 
-def run(pulse: np.ndarray, acc: np.ndarray | None) -> Track:
+def run(pulse: np.ndarray, acc: np.ndarray | None, net: design.Network | None = None) -> Track:
     """Track the rate over pulse (m, k) at 25 Hz and acceleration (m, 3) from `acceleration`."""
     x, a, counts = windows(np.asarray(pulse, np.int64), acc)
     columns, motion, moving = spectra(x, a)
-    score = sum(judge(inputs(own, left, motion)) for own, left in columns)
+    score = sum(judge(inputs(own, left, motion), net) for own, left in columns)
     bpm, sure = track(np.asarray(score))
     return Track(counts, bpm, sure, moving)
+
+
+def hand_over(track_: Track, ticks: dict[int, ppg.Tick], acc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rate (0.1 bpm) and quality that the channel reports each 2 s, of beats and track; acceleration 3 samples late.
+
+    ticks: those of the PPG mirror by their count.
+    """
+    bpm, quality = track_.bpm_x10.copy(), np.maximum(0, 2 * track_.sure_pct - 100)
+    size = np.abs(acc).sum(axis=1)
+    for i, count in enumerate(track_.count):
+        tick = ticks[count]
+        last = size[max(0, count - 3 - 50) : count - 3]
+        level_mg = int(last.sum()) // (4 * len(last))
+        agree = level_mg < 100 or abs(tick.bpm_x10 - bpm[i]) <= 40
+        if tick.quality_pct >= 50 and level_mg < 400 and agree:
+            bpm[i], quality[i] = tick.bpm_x10, tick.quality_pct
+    return bpm, quality

@@ -1,0 +1,107 @@
+"""Pulse rate of treadmill runners, every window answered: `python -m host_tools.validate.motion`.
+
+The field's protocol for ispc2015: windows of 8 s each 2 s, absolute error a window, mean a recording, mean of the
+recordings. By the int64 mirror, which is equal to the firmware bit for bit; causal: a window that ends at t is answered
+from samples up to t.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from host_tools.replay import frontend
+from signal_models import datasets
+from signal_models.design.motion import Network
+from signal_models.fixed import motion as mirror
+from signal_models.fixed import ppg
+from signal_models.metrics.agreement import error_against_coverage
+from signal_models.recording import Recording
+
+WINDOW_S, STEP_S = 8.0, 2.0
+CHANNELS: tuple[tuple[int, ...], ...] = ((0, 1), (0,), (1,))
+
+
+@dataclass
+class Answers:
+    """Of one recording: measured and reference rate (bpm) and quality (percent), a window each."""
+
+    name: str
+    bpm: np.ndarray
+    reference: np.ndarray
+    quality: np.ndarray
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error, bpm."""
+        return float(np.abs(self.bpm - self.reference).mean())
+
+
+def answers(
+    recording: Recording, channels: Sequence[int], *, accelerometer: bool = True, net: Network | None = None
+) -> Answers:
+    """Answer every window of a recording from some of its light channels. net: other weights than the shipped ones."""
+    assert recording.ppg is not None
+    names = tuple(recording.ppg_channels[c] for c in channels)
+    light = frontend.ppg_stream(recording.ppg[:, list(channels)], recording.ppg_fs, names, recording.ppg_unit)
+    relative = recording.ppg_unit == "relative"
+    ticks = {t.count: t for t in ppg.run(light.data, pulse=0, red=-1, ir=-1, relative=relative).ticks}
+    if accelerometer and recording.accel is not None:
+        acc = mirror.acceleration(frontend.accel_stream(recording.accel, recording.accel_fs).data)
+        pulse = ppg.front(ppg.decimate(light.data, 3 if relative else 0), 0, relative=relative).pulse
+        track = mirror.run(pulse, acc, net)
+        rate, quality = mirror.hand_over(track, ticks, acc)
+        count = track.count
+    else:
+        count = np.array([c for c in ticks if (c + 1) % (ppg.TICK * STEP_S) == 0])
+        rate = np.array([max(ticks[c].bpm_x10, 0) for c in count])
+        quality = np.array([ticks[c].quality_pct for c in count])
+    end_s = (count + 1) / ppg.TICK
+    t, bpm = recording.truth["heart_rate"]
+    at = np.searchsorted(end_s, t + WINDOW_S / 2 - 1e-6)
+    t_ok = at < len(end_s)
+    at = at[t_ok]
+    return Answers(recording.name, rate[at] / 10, bpm[t_ok], quality[at])
+
+
+def recordings() -> list[Recording]:
+    """All of ispc2015 that have a reference."""
+    loaded = [datasets.load(path) for path in datasets.records("ispc2015")]
+    return [r for r in loaded if "heart_rate" in r.truth]
+
+
+def evaluate(
+    runs: Iterable[Recording] | None = None, channels: Sequence[int] = (0, 1), *, accelerometer: bool = True
+) -> list[Answers]:
+    """Answers of each recording, all of ispc2015 by default."""
+    return [answers(r, channels, accelerometer=accelerometer) for r in (recordings() if runs is None else runs)]
+
+
+def coverage_curve(rows: Sequence[Answers]) -> dict[float, float]:
+    """Mean absolute error of the best share by quality, over all windows of all recordings."""
+    bpm, reference, quality = (np.concatenate([getattr(r, k) for r in rows]) for k in ("bpm", "reference", "quality"))
+    return error_against_coverage(bpm, reference, quality)
+
+
+def summary(rows: Sequence[Answers]) -> str:
+    """One line: mean of the recordings' errors, and error against coverage."""
+    curve = "  ".join(f"{100 * c:g} %: {e:.2f}" for c, e in coverage_curve(rows).items())
+    return f"MAE {np.mean([r.mae for r in rows]):5.2f}  by quality {curve}  [{' '.join(f'{r.mae:.1f}' for r in rows)}]"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a line for two channels, each alone, and for both without the accelerometer."""
+    argparse.ArgumentParser(prog="python -m host_tools.validate.motion", description=__doc__).parse_args(argv)
+    runs = recordings()
+    print(f"ispc2015: {len(runs)} recordings, pulse rate (bpm), every window answered")
+    for channels in CHANNELS:
+        print(f"channel {'+'.join(str(c + 1) for c in channels):5}", summary(evaluate(runs, channels)))
+    print("1+2, no acc. ", summary(evaluate(runs, accelerometer=False)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,145 @@
+"""Fit the judge of pulse rates in motion: `python -m host_tools.validate.motion_fit [--leave-out] [--write]`.
+
+Every window of every recording and channel is one example: the judge's score over 145 rates is to be high near the
+reference. Loss: minus the log of the share (softmax) that falls within 2.5 bins of it, with 2 % for anything. Each
+recording is also used stretched in time by 0.75 and 1.3 (other rates, other cadences) and, a quarter of it, without
+acceleration. `--leave-out` fits six times on ten recordings and scores the two left out, through the integer mirror:
+that is the figure to believe. `--write` replaces signal_models/design/motion_weights.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+from host_tools.replay import frontend
+from host_tools.validate import motion as validate
+from signal_models.design import motion_weights
+from signal_models.design.motion import Network
+from signal_models.fixed import motion as mirror
+from signal_models.fixed import ppg
+from signal_models.recording import Recording
+
+HIDDEN, INPUTS = 8, 12
+STRETCHES = (0.75, 1.3)
+NEAR_BINS, ANYTHING, DECAY = 2.5, 0.02, 1e-3
+TRUST = 0.2  # of a window's log likelihood: windows overlap by three quarters, and two channels err together
+BIN_BPM = 60 * 25 / 1024
+FOLDS = 6
+
+
+def examples(
+    recording: Recording, stretch: float = 1.0, *, accelerometer: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (windows, bins, 12), scaled to -1.5..0.5, of both channels in turn, and the reference rates."""
+    light = frontend.ppg_stream(recording.ppg, recording.ppg_fs, recording.ppg_channels, recording.ppg_unit)  # type: ignore[arg-type]
+    pulse = ppg.front(ppg.decimate(light.data, 3), 0, relative=True).pulse
+    acc = mirror.acceleration(frontend.accel_stream(recording.accel, recording.accel_fs).data)  # type: ignore[arg-type]
+    n = min(len(pulse), len(acc))
+    at = np.arange(0, n - 1, 1 / stretch)
+
+    def stretched(x: np.ndarray) -> np.ndarray:
+        return np.rint([np.interp(at, np.arange(n), c) for c in x[:n].T]).astype(np.int64).T
+
+    x, a, count = mirror.windows(stretched(pulse), stretched(acc) if accelerometer else None)
+    columns, motion, _ = mirror.spectra(x, a)
+    t, bpm = recording.truth["heart_rate"]
+    middle_s = ((count + 1) / 25 - validate.WINDOW_S / 2) / stretch
+    rate = np.interp(middle_s, t, bpm) / stretch
+    good = (count >= 199) & (middle_s <= t[-1] + 0.01) & (rate > 33) & (rate < 235)
+    u = [mirror.inputs(own, left, motion)[good] / 160 - 1.5 for own, left in columns]
+    return np.concatenate(u).astype(np.float32), np.tile(rate[good], len(u))
+
+
+def material(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """All examples that come from one recording, and their targets over the bins."""
+    without = examples(recording, accelerometer=False)
+    parts = [examples(recording), *(examples(recording, s) for s in STRETCHES), (without[0][::4], without[1][::4])]
+    bpm = np.concatenate([rate for _, rate in parts])
+    bins = np.arange(mirror.LOW, mirror.LOW + mirror.BINS)
+    target = np.maximum(0, 1 - np.abs(bins - bpm[:, None] / BIN_BPM) / NEAR_BINS)
+    return np.concatenate([u for u, _ in parts]), target.astype(np.float32)
+
+
+def _unpack(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    n = INPUTS * HIDDEN
+    return w[:n].reshape(INPUTS, HIDDEN), w[n : n + HIDDEN], w[n + HIDDEN : n + 2 * HIDDEN], w[n + 2 * HIDDEN :]
+
+
+def _loss(w64: np.ndarray, x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    w = w64.astype(np.float32)
+    hidden, bias, out, straight = _unpack(w)
+    z = x @ hidden + bias
+    h = np.maximum(z, 0)
+    score = h @ out + x @ straight
+    p = np.exp(score - score.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    share = ANYTHING / mirror.BINS + (1 - ANYTHING) * (p * target).sum(axis=1)
+    up = -((1 - ANYTHING) / share / len(x))[:, None] * target
+    g = p * (up - (p * up).sum(axis=1, keepdims=True))
+    dz = (g[..., None] * out) * (z > 0)
+    flat = x.reshape(-1, INPUTS)
+    parts = (
+        flat.T @ dz.reshape(-1, HIDDEN),
+        dz.sum(axis=(0, 1)),
+        h.reshape(-1, HIDDEN).T @ g.ravel(),
+        flat.T @ g.ravel(),
+    )
+    gradient = np.concatenate([q.ravel() for q in parts]) + DECAY * w
+    return float(-np.log(share).mean() + DECAY * (w @ w) / 2), gradient.astype(float)
+
+
+def fit(parts: list[tuple[np.ndarray, np.ndarray]], most: int = 4500, steps: int = 160) -> Network:
+    """Fit to `material`, thinned to about `most` examples, and bring the weights into the firmware's units."""
+    x, target = (np.concatenate([p[i] for p in parts]) for i in (0, 1))
+    thin = max(1, len(x) // most)
+    rng = np.random.default_rng(0)
+    start = np.concatenate(
+        [rng.normal(0, 0.5, INPUTS * HIDDEN), np.zeros(HIDDEN), rng.normal(0, 0.3, HIDDEN), np.eye(1, INPUTS)[0]]
+    )
+    found = minimize(_loss, start, (x[::thin], target[::thin]), jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    hidden, bias, out, straight = _unpack(found.x)
+    trust = TRUST / np.log(2)
+    values = (hidden.T * 102.4, (bias - 1.5 * hidden.sum(axis=0)) * 256, out * trust * 256, straight * trust * 102.4)
+    return Network(*(np.rint(v).astype(np.int64) for v in values))
+
+
+def text(net: Network) -> str:
+    """The source of signal_models/design/motion_weights.py."""
+    rows = "".join(f"    {row},\n" for row in net.hidden_q14.tolist())
+    return (
+        '"""Weights of the judge of pulse rates in motion, '
+        'made by `python -m host_tools.validate.motion_fit --write`."""\n\n'
+        "# One row a hidden unit, its inputs in the order of signal_models.fixed.motion.inputs.\n"
+        f"HIDDEN_Q14 = [\n{rows}]\nBIAS_Q8 = {net.bias_q8.tolist()}\n"
+        f"OUT_Q8 = {net.out_q8.tolist()}\nSTRAIGHT_Q14 = {net.straight_q14.tolist()}\n"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fit, and print what the fit is worth."""
+    parser = argparse.ArgumentParser(prog="python -m host_tools.validate.motion_fit", description=__doc__)
+    parser.add_argument("--leave-out", action="store_true", help="fit without each sixth of the recordings in turn")
+    parser.add_argument("--write", action="store_true", help="fit to all recordings and write the weights")
+    args = parser.parse_args(argv)
+    runs = validate.recordings()
+    parts = [material(r) for r in runs]
+    if args.leave_out:
+        scored: dict[tuple[int, ...], list[validate.Answers]] = {c: [] for c in validate.CHANNELS}
+        for fold in range(FOLDS):
+            net = fit([p for i, p in enumerate(parts) if i % FOLDS != fold])
+            for channels, rows in scored.items():
+                rows += [validate.answers(r, channels, net=net) for r in runs[fold::FOLDS]]
+        for channels, rows in scored.items():
+            print(f"left out, channel {'+'.join(str(c + 1) for c in channels):5}", validate.summary(rows), flush=True)
+    if args.write:
+        Path(str(motion_weights.__file__)).write_text(text(fit(parts)))
+        print("wrote the weights; now run `make gen`")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -56,8 +56,12 @@ class Candidates:
     e: np.ndarray
     h: np.ndarray
     s: np.ndarray
+    valley: np.ndarray
     at: np.ndarray
     frac_q8: np.ndarray
+    windows: np.ndarray  # 16 scaled points of the wide view for each of 23 places
+    norms: np.ndarray  # of each window
+    shape: np.ndarray  # 16 points at the R peak, norm 127
     known: int  # the last sample that could be a known candidate
 
     def __len__(self) -> int:
@@ -67,8 +71,8 @@ class Candidates:
 def candidates(x: np.ndarray) -> Candidates:
     """All candidates of a record of int16 microvolts, with their refined peaks."""
     e, w = energy(x), wide_view(x)
-    padded = np.concatenate([np.zeros(25, np.int64), e])  # before the first sample there was no energy
-    spans = sliding_window_view(padded, 51)  # of c = 0 .. len - 26
+    padded = np.concatenate([np.zeros(25, np.int64), e[:-17]])  # known when 42 more samples are there
+    spans = sliding_window_view(padded, 51)  # of c = 0 .. len - 43
     centre = spans[:, 25]
     is_candidate = (centre >= 60) & (centre > spans[:, :25].max(axis=1)) & (centre >= spans[:, 26:].max(axis=1))
     is_candidate[0] = False
@@ -83,7 +87,27 @@ def candidates(x: np.ndarray) -> Candidates:
     a, b = sign * around[rows, peak - 1], sign * around[rows, peak + 1]
     curve = 2 * np.abs(v) - a - b
     frac = np.where(curve > 0, ((b - a) * 128) // np.maximum(curve, 1), 0).clip(-128, 128)
-    return Candidates(c, e[c], np.abs(v), slope, c + peak - 33 - 35, frac, len(x) - 26)
+    valley = sliding_window_view(np.concatenate([np.zeros(40, np.int64), e]), 41).min(axis=1)[c]
+
+    before = np.concatenate([np.zeros(54, np.int64), w])
+    span = before[(c[:, None] + 54) + np.arange(-54, 42)] if len(c) else np.zeros((0, 96), np.int64)
+    shift = np.maximum(0, np.ceil(np.log2(np.abs(span).max(axis=1, initial=0) + 1)).astype(int) - 11)
+    span >>= shift[:, None]
+    places = 54 + PLACES[:, None] + POINTS[None, :]
+    windows = span[:, places]
+    own = span[rows[:, None], 54 + (peak - 33)[:, None] + POINTS[None, :]]
+    shape = own * 127 // np.maximum(1, _norm(own))[:, None]
+    at = c + peak - 33 - 35
+    return Candidates(c, e[c], np.abs(v), slope, valley, at, frac, windows, _norm(windows), shape, len(x) - 43)
+
+
+PLACES = np.arange(-26, 19, 2)  # where a QRS complex is sought, relative to c in the wide view
+POINTS = np.arange(-24, 22, 3)  # of a shape, relative to the R peak
+
+
+def _norm(v: np.ndarray) -> np.ndarray:
+    """Square root of the sum of squares (< 2**27, so that float64 rounds it down exactly)."""
+    return np.sqrt((v * v).sum(axis=-1)).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -116,6 +140,18 @@ class Rules:
     echo_rr: int = 112
     echo_q8: int = 210
     ahead_n: int = 60
+    least_q8: int = 300
+    floor_rank: int = 5
+    floor_least: int = 16
+    noisy_n: int = 32
+    signal_rank: int = 3
+    part_q8: int = 120
+    early_q8: int = 190
+    early_less: int = 96
+    same_q8: int = 192
+    learn_floor: int = 50
+    new_floor: int = 26
+    mature_n: int = 3
 
 
 RULES = Rules()
@@ -123,12 +159,14 @@ RULES = Rules()
 
 @dataclass
 class Beats:
-    """at: sample of the R peak; frac_q8: -128..128; quality_pct; candidate: its number."""
+    """at: sample of the R peak; frac_q8: -128..128; quality_pct; candidate: its number; floor, alike: see there."""
 
     at: np.ndarray
     frac_q8: np.ndarray
     quality_pct: np.ndarray
     candidate: np.ndarray
+    floor: np.ndarray
+    alike: np.ndarray
 
     @property
     def time_s(self) -> np.ndarray:
@@ -138,15 +176,22 @@ class Beats:
 
 def decide(found: Candidates, rules: Rules = RULES) -> Beats:
     """The specification of vigil.estimators.qrs over a whole record."""
-    c, e, h, s = (a.tolist() for a in (found.c, found.e, found.h, found.s))
+    c, e, h, s, valley = (a.tolist() for a in (found.c, found.e, found.h, found.s, found.valley))
     r = rules
     levels: list[list[int]] = []
     me = mh = ms = 1
-    noise, clutter = [25] * 8, [25] * 8
+    noise, clutter, valleys, sizes = [25] * 8, [25] * 8, [0] * 8, [256] * 8
     rr: list[int] = []
     beats: list[int] = []
     quality: list[int] = []
-    first = entered = rejected = cluttered = relearnt = 0
+    floors: list[int] = []
+    first = entered = rejected = cluttered = relearnt = taken = 0
+    noisy = floor = 0
+    typical = 250
+    likeness = [256] * len(c)
+    sums = np.zeros((2, 16), np.int64)
+    shapes = np.zeros((2, 16), np.int64)
+    used, last_used = [0, 0], [0, 0]
 
     def measure() -> None:
         nonlocal me, mh, ms
@@ -161,8 +206,23 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
         entered += 1
         measure()
 
+    def take_until(t: int) -> None:
+        nonlocal taken
+        while taken < len(c) and c[taken] <= t:
+            if used[0]:
+                alike = found.windows[taken] @ shapes[: 1 + (used[1] >= r.mature_n)].T * 256
+                alike = alike // np.maximum(1, 127 * found.norms[taken])[:, None]
+                likeness[taken] = min(256, max(0, int(alike.max())))
+            taken += 1
+
     def size(k: int) -> int:
-        return r.weight_e * e[k] // me + r.weight_h * h[k] // mh + r.weight_s * s[k] // ms
+        q = r.weight_e * e[k] // me + r.weight_h * h[k] // mh + r.weight_s * s[k] // ms
+        q = min(4096, q, min(2048, 256 * e[k] // me, 256 * s[k] // ms) * r.least_q8 >> 8)
+        if noisy:
+            q = q * (((r.noisy_n - noisy) << 8) + noisy * likeness[k]) // (r.noisy_n << 8)
+            if beats and (c[k] - c[beats[-1]]) << 8 < r.early_q8 * typical:
+                q = q * ((r.noisy_n << 8) - r.early_less * noisy) // (r.noisy_n << 8)
+        return q
 
     def t_wave(k: int) -> bool:
         if not beats:
@@ -172,32 +232,64 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             d < r.t_late_n and 256 * s[k] < r.t_late_q8 * before
         )
 
-    def accept(k: int) -> None:
+    def learn_shape(k: int) -> None:
+        p = found.shape[k]
+        i = 0
+        if used[0]:
+            if floor > r.learn_floor:
+                return
+            alike = [int(p @ shapes[i]) >> 6 for i in (0, 1)]
+            i = 0 if alike[0] >= alike[1] else 1
+            if alike[i] < r.same_q8:
+                if floor > r.new_floor:
+                    return
+                i = 1 if last_used[0] >= last_used[1] else 0
+                used[i] = 0
+        sums[i] = sums[i] + ((16 * p - sums[i]) >> 3) if used[i] else 16 * p
+        used[i] = min(255, used[i] + 1)
+        last_used[i] = len(beats)
+        shapes[i] = sums[i] * 127 // max(1, int(_norm(sums[i])))
+
+    def accept(k: int, late: bool = False) -> None:
         nonlocal first
         if beats:
             rr.append(c[k] - c[beats[-1]])
-        quality.append(max(0, 100 - min(r.noise_cap, sorted(clutter)[r.noise_rank]) * 100 // 128))
+        sizes[len(beats) % 8] = size(k)
+        clean = max(0, 100 - (sorted(clutter)[r.noise_rank] * 100 >> 7))
+        alike = max(0, min(100, (likeness[k] - 150) * 10 // 9) - (max(0, floor - r.noisy_n) >> 1))
+        quality.append((clean * (r.noisy_n - noisy) + alike * noisy) // r.noisy_n)
+        floors.append(floor)
         beats.append(k)
         enter(k)
         first = k + 1
+        if not late and taken - k <= 8:
+            learn_shape(k)
 
     def typical_rr() -> int:
         last = sorted(rr[-8:])
         return last[len(last) // 2] if last else 250
 
     for k in range(len(c)):
-        if max(c[k] + r.ahead_n, 750 if not k else 0) > found.known:
+        known_at = max(c[k] + r.ahead_n, 0 if k else 750)
+        if known_at > found.known:
             break
+        take_until(known_at)
         if not k:
-            until = max(c[0] + r.ahead_n, 750)
-            early = [e[j] for j in range(len(c)) if c[j] <= until]
+            early = [e[j] for j in range(len(c)) if c[j] <= known_at]
             most, second = [*sorted(early, reverse=True), 0][:2]
             from_one = early.index(second if 2 * second >= most else most)
             levels = [[values[from_one]] * 8 for values in (e, h, s)]
             measure()
         first = max(first, k - 24)
+        valleys[k % 8] = min(256, 256 * valley[k] // me)
+        floor = sorted(valleys)[r.floor_rank]
+        noisy = min(r.noisy_n, max(0, floor - r.floor_least))
         level = min(r.noise_cap, sorted(noise)[r.noise_rank])
         threshold = min(r.threshold_most, r.threshold_least + r.threshold_noise_x2 * level // 2)
+        if noisy:
+            level = sorted(noise)[r.noise_rank]
+            between = level + (r.part_q8 * max(0, sorted(sizes)[r.signal_rank] - level) >> 8)
+            threshold = (threshold * (r.noisy_n - noisy) + between * noisy) // r.noisy_n
         typical = typical_rr()
         while beats and 2 * (c[k] - c[beats[-1]]) > r.back_rr_x2 * typical:
             gap = c[k] - c[beats[-1]]
@@ -213,7 +305,7 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             ]
             if not possible:
                 break
-            accept(max(possible, key=lambda j: (size(j), -j)))
+            accept(max(possible, key=lambda j: (size(j), -j)), late=True)
             typical = typical_rr()
         d = c[k] - c[beats[-1]] if beats else 1 << 20
         if d < r.refractory_n:
@@ -223,10 +315,11 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
         beat, eclipsed = q > threshold and not late, False
         if beat and k + 1 < len(c) and c[k + 1] - c[k] < r.ahead_n:
             after = size(k + 1)
+            steep = 2 * s[k + 1] > 3 * s[k] and 2 * noisy <= r.noisy_n
             if (c[k + 1] - c[k] < 50 and 5 * after > 6 * q) or (
-                typical > 150 and (10 * after > 11 * q or (2 * s[k + 1] > 3 * s[k] and 4 * after > 3 * q))
+                typical > 150 and (10 * after > 11 * q or (steep and 4 * after > 3 * q))
             ):
-                beat, eclipsed = False, typical > 150 and 2 * s[k + 1] > 3 * s[k]
+                beat, eclipsed = False, typical > 150 and steep
         if beat:
             accept(k)
             continue
@@ -240,11 +333,18 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             relearnt = c[k]
             enter(k)
     kept = np.array(beats, int)
-    return Beats(found.at[kept], found.frac_q8[kept], np.array(quality, int), kept)
+    return Beats(
+        found.at[kept],
+        found.frac_q8[kept],
+        np.array(quality, int),
+        kept,
+        np.array(floors, int),
+        np.array(likeness, int)[kept],
+    )
 
 
 def detect(x: np.ndarray, rules: Rules = RULES) -> Beats:
     """Beats of a record of int16 microvolts at 250 Hz, as the firmware finds them without gaps."""
-    if len(x) < 60:
+    if len(x) < 110:
         return Beats(*(np.zeros(0, int) for _ in fields(Beats)))
     return decide(candidates(x), rules)

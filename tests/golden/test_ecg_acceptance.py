@@ -72,9 +72,7 @@ BEATS = {  # name: heart whose every beat is found, and nothing else, within 50 
     "bidirectional":       heart.bidirectional(S),
 }
 # fmt: on
-KNOWN = {
-    "amplifier at its rail, 5 s": "beats made up at the edges of a stretch at the rail stay among the 12 intervals",
-}
+KNOWN = {}
 
 
 def cases(table):
@@ -117,7 +115,6 @@ def test_asystole_is_not_read():
     assert all(r.withheld for t, r in read_around_asystole() if 26 <= t <= 58)
 
 
-@pytest.mark.xfail(strict=True, reason="one beat after asystole brings the old rate back: its interval is trimmed")
 def test_the_rate_before_asystole_does_not_come_back():
     assert all(r.withheld for t, r in read_around_asystole() if 58 < t <= 60)
 

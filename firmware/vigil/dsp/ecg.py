@@ -9,9 +9,13 @@ Input: int16 microvolts, 250 Hz, any polarity. Two linear-phase views of the inp
 
 Divisions by a power of two round half up (add half, shift right); int16 results saturate; before the first sample
 the lead had stood at its value for ever. Candidate: a sample c where e[c] is at least FLOOR, above the 25 values
-before it and not below the 25 after it. It is known at c + 25. Its R peak is sought in the wide view at c-30 .. c+20:
+before it and not below the 25 after it. It is taken at c + 42. Its R peak is sought in the wide view at c-30 .. c+20:
 the first largest |w|, refined by a parabola through it and its neighbours to 1/256 samples. In input time the peak is
-35 samples earlier.
+35 samples earlier. Its valley is the least e of c-40 .. c: what noise leaves between the waves.
+
+Shape: the 16 points w[i-24], w[i-21] .. w[i+21] about a place i, shifted right until all of w[c-54] .. w[c+41] fits
+11 bits and a sign (the floor of each), times 127, by the root of the sum of their squares (floors). Likeness of a
+candidate and a template t: the cosine of their angle, 256 for 1, at the best of the places i = c-26, c-24 .. c+18.
 """
 
 from array import array
@@ -21,14 +25,15 @@ from micropython import const
 
 from vigil.dsp.coeffs.ecg import QRS_Q15, WIDE_Q15
 
-BLOCK = const(64)  # samples a block at most
+BLOCK = const(32)  # samples a block at most
 _QRS_HALF = const(30)
 _WIDE_HALF = const(15)
-_RING = const(128)  # values kept of either view: the oldest candidate of a block needs 58 before the block
+_RING = const(128)  # values kept of either view: c-54 .. c+42 and the rest of a block
 _FLOOR = const(60)  # 3 uV mean
 
 DELAY = const(35)  # samples from the input to the wide view
-CONFIRM = const(25)  # samples from a candidate until it is known
+CONFIRM = const(42)  # samples from a candidate until it is taken
+POINTS = const(16)  # of a shape
 
 # State of the kernels (array "i").
 _POS = const(0)  # samples since reset
@@ -178,6 +183,149 @@ def refine(wide, c: int, out):
     po[0] = at
     po[1] = frac
     po[3] = slope
+
+
+@micropython.viper
+def valley(energy, c: int) -> int:
+    """Least of e[c-40] .. e[c]."""
+    pe = ptr32(energy)
+    least = int(pe[c & 127])
+    k = 1
+    while k <= 40:
+        v = int(pe[(c - k) & 127])
+        if v < least:
+            least = v
+        k += 1
+    return least
+
+
+@micropython.viper
+def fit(wide, c: int) -> int:
+    """Shift that makes every w[c-54] .. w[c+41] fit 11 bits and a sign."""
+    pw = ptr16(wide)
+    most = 0
+    i = c - 54
+    while i <= c + 41:
+        v = (int(pw[i & 127]) ^ 0x8000) - 0x8000
+        if v < 0:
+            v = 0 - v
+        if v > most:
+            most = v
+        i += 1
+    shift = 0
+    while most >> (shift + 11):
+        shift += 1
+    return shift
+
+
+@micropython.viper
+def root(x: int) -> int:
+    """Integer square root (floor), 0 <= x < 2**28."""
+    r = 0
+    bit = 1 << 13
+    while bit:
+        v = r + bit
+        if v * v <= x:
+            r = v
+        bit >>= 1
+    return r
+
+
+@micropython.viper
+def shape_at(wide, at: int, shift: int, out, first: int):
+    """out[first .. first+15] (array "b") = the shape at place `at`: the sum of its squares is at most 127**2.
+
+    Scaling and overflow: |v| <= 2**11, 16 squares within 2**26; v * 127 within 2**18.
+    """
+    pw = ptr16(wide)
+    po = ptr8(out)
+    total = 0
+    i = at - 24
+    while i <= at + 21:
+        v = ((int(pw[i & 127]) ^ 0x8000) - 0x8000) >> shift
+        total += v * v
+        i += 3
+    norm = int(root(total))
+    if norm < 1:
+        norm = 1
+    k = first
+    i = at - 24
+    while i <= at + 21:
+        po[k] = ((((int(pw[i & 127]) ^ 0x8000) - 0x8000) >> shift) * 127) // norm
+        k += 1
+        i += 3
+
+
+@micropython.viper
+def likeness(wide, c: int, shift: int, template, first: int) -> int:
+    """Largest likeness of candidate c and template[first .. first+15] (array "b"), 0..256.
+
+    Scaling and overflow: the template's norm is at most 127, that of 16 points at most 2**13 (Cauchy: their product is
+    within 2**20, times 256 within 2**28).
+    """
+    pw = ptr16(wide)
+    pt = ptr8(template)
+    best = 0
+    at = c - 26
+    while at <= c + 18:
+        total = 0
+        dot = 0
+        k = 0
+        while k < 16:
+            v = ((int(pw[(at - 24 + 3 * k) & 127]) ^ 0x8000) - 0x8000) >> shift
+            total += v * v
+            dot += v * ((int(pt[first + k]) ^ 0x80) - 0x80)
+            k += 1
+        if dot > 0:
+            norm = int(root(total))
+            v = (dot << 8) // (127 * norm)
+            if v > best:
+                best = v
+        at += 2
+    if best > 256:
+        best = 256
+    return best
+
+
+@micropython.viper
+def dot8(a, first_a: int, b, first_b: int) -> int:
+    """Sum of the products of 16 values of two arrays "b"; within 2**18."""
+    pa = ptr8(a)
+    pb = ptr8(b)
+    total = 0
+    k = 0
+    while k < 16:
+        total += ((int(pa[first_a + k]) ^ 0x80) - 0x80) * ((int(pb[first_b + k]) ^ 0x80) - 0x80)
+        k += 1
+    return total
+
+
+@micropython.viper
+def blend(sums, template, first: int, shape, from_: int, fresh: int):
+    """Move template[first ..] towards shape[from_ ..] by an eighth, or set it when fresh; sums: 16 times it, array "h".
+
+    Scaling and overflow: |sums| <= 16 * 128; 16 squares within 2**26.
+    """
+    ps = ptr16(sums)
+    pt = ptr8(template)
+    pp = ptr8(shape)
+    total = 0
+    k = 0
+    while k < 16:
+        v = ((int(pp[from_ + k]) ^ 0x80) - 0x80) << 4
+        if not fresh:
+            u = (int(ps[first + k]) ^ 0x8000) - 0x8000
+            v = u + ((v - u) >> 3)
+        ps[first + k] = v
+        total += v * v
+        k += 1
+    norm = int(root(total))
+    if norm < 1:
+        norm = 1
+    k = 0
+    while k < 16:
+        pt[first + k] = (((int(ps[first + k]) ^ 0x8000) - 0x8000) * 127) // norm
+        k += 1
 
 
 @micropython.viper

@@ -2,9 +2,11 @@
 
 Withheld, first reason that applies: an electrode is off: no contact; the front end settles: settling; the converter
 stood at its limit within the last 4 s: saturated; no beat for 5 s: no contact when the lead is flat (nothing of 3 uV
-in 8-20 Hz for 4 s), poor signal when it is noisy (clutter above 96/256 of a beat), else no pulse; fewer than 3
-intervals: settling; a quality of the rate below 30 %: poor signal; more than 1/min outside 15..300/min: out of range.
-The last rate stays as best guess. SATURATED and LEAD_OFF are the front end's to say: only it knows its limits.
+in 8-20 Hz for 4 s), poor signal when it is noisy (clutter above 96/256 of a beat), else no pulse; noise between the
+waves above 72/256 of a beat's energy and a quality of the rate below 60 %: poor signal; fewer than 3 intervals since
+the start, a limit or 5 s without a beat: settling; a quality of the rate below 30 %: poor signal; more than 1/min
+outside 15..300/min: out of range. The last rate stays as best guess. SATURATED and LEAD_OFF
+are the front end's to say: only it knows its limits.
 """
 
 from micropython import const
@@ -37,6 +39,8 @@ _SATURATED_HOLD = const(1000)  # samples
 _NO_BEAT = const(1250)  # samples: 5 s; 15/min has a beat each 4 s
 _STILL = const(500)  # samples without a candidate: a pause, or an electrode about to be found off
 _NOISY_Q8 = const(96)
+_FLOOR_Q8 = const(72)  # of a beat's energy: what noise leaves between the waves
+_SURE_PCT = const(60)
 _SHOWN_PCT = const(30)
 _MIN_RR = const(3)  # intervals before a rate is shown
 
@@ -44,7 +48,7 @@ _MIN_RR = const(3)  # intervals before a rate is shown
 class EcgChannel:
     """Push SampleBlocks of one lead (int16 microvolts, nominal 250 Hz).
 
-    on_beat(Beat), when given, is called 0.5 s after each R peak, in order; a beat found by search-back comes later.
+    on_beat(Beat), when given, is called 0.6 s after each R peak, in order; a beat found by search-back comes later.
     Beat.index counts samples since the first ever pushed, frac_q8 refines it; t_ms follows the blocks' measured period.
     """
 
@@ -76,6 +80,12 @@ class EcgChannel:
         self._saturated_at = -_SATURATED_HOLD
         self._off = PRESENT
 
+    def _interrupt(self):
+        """Forget the intervals: what lies between the beats before and after is not one."""
+        self._rate.reset()
+        self._variability.interrupt()
+        self._last_q8 = -1
+
     def push(self, block):
         """Take one block; allocates nothing but the Beat passed to on_beat."""
         n = block.n
@@ -96,6 +106,7 @@ class EcgChannel:
         self._count += n
         if flags & SATURATED:
             self._saturated_at = self._count
+            self._interrupt()
         self._detector.push(block.data, n)
 
     def report(self, t_ms: int, out: list) -> None:
@@ -134,6 +145,8 @@ class EcgChannel:
             if detector.since_candidate > _FLAT:
                 return NO_CONTACT
             return POOR_SIGNAL if detector.clutter_q8 > _NOISY_Q8 else NO_PULSE
+        if detector.floor_q8 > _FLOOR_Q8 and self._rate.quality_pct < _SURE_PCT:
+            return POOR_SIGNAL
         if self._rate.count < _MIN_RR:
             return SETTLING_IN
         return PRESENT if self._rate.quality_pct >= _SHOWN_PCT else POOR_SIGNAL
@@ -146,6 +159,10 @@ class EcgChannel:
         if frac_q8 < 0:
             index -= 1
             frac_q8 += 256
+        if self._count - self._saturated_at < _SATURATED_HOLD:
+            self._interrupt()  # the edges of a stretch at the limit look like beats
+        elif self._last_q8 >= 0 and index - self._last_at > _NO_BEAT:
+            self._interrupt()
         if self._last_q8 >= 0:
             rr_q8 = ((index - self._last_at) << 8) + frac_q8 - self._last_q8
             if rr_q8 > 0:

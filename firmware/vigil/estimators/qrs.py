@@ -7,8 +7,19 @@ a candidate relative to a typical beat is
 
     q = 154 e / M(e) + 77 |w| / M(h) + 25 s / M(s)          256: as large as a typical beat; each term floored
 
-noise = min(160, sixth smallest q of the last 8 candidates that were no beats), each counting at most 256;
-threshold = min(230, 36 + 3 noise / 2). rr = upper median of the last 8 RR intervals (250 samples before the first).
+but at most 4096 and at most 300/256 of the lesser of 256 e / M(e) and 256 s / M(s), these at most 2048.
+noise = sixth smallest q of the last 8 candidates that were no beats, each counting at most 256;
+threshold = min(230, 36 + 3 min(160, noise) / 2). rr = upper median of the last 8 RR intervals (250 samples before
+the first).
+
+Noise between the waves: floor = sixth smallest of the last 8 candidates' valleys, each 256 valley / M(e) and at most
+256. On a clean lead it is below 23, whatever the beats; n = floor - 16, 0..32, says how noisy the lead is. As n rises,
+q is multiplied by more and more of the candidate's likeness (0..256) to the beats so far, by 1 - 96/256 when d (below)
+is under 190/256 rr, and the threshold moves to noise + 120/256 (fourth smallest q of the last 8 beats - noise).
+Likeness is the greater of those to two templates, the second one from its third beat on; 256 before the first beat. A
+beat's shape moves the template that it is most like by an eighth (likeness of 192/256 or more), or else replaces the
+one that was used longer ago (floor up to 26); none learns above a floor of 50, from a beat found by search-back, or
+when more than 8 candidates from it on are known.
 
 Candidate k is decided when 60 samples after it are known, in time order. d = time since the last beat:
 1. search-back, while d > 3/2 rr: the largest candidate since the last beat that lies >= max(45, 2/5 rr) after it and
@@ -23,9 +34,10 @@ within 60 while rr > 150, and has q > 11/10 of this one's, or s > 3/2 and q > 3/
 eclipsed by s > 3/2 while rr > 150 is no noise either.
 
 Quality of a beat: 100 % - clutter / 128, where clutter is the noise again without T waves and echoes, which every
-clean lead has. Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with
-the second largest e, or with the largest when the second has less than half (the earliest of equals). Latency: 40
-samples of filters, 25 until a candidate is known, 60 until it is decided: 0.5 s. A beat found by search-back comes
+clean lead has; as n rises instead (likeness - 150) * 10 / 9 % less half of what floor is above 32.
+Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with the second
+largest e, or with the largest when the second has less than half (the earliest of equals). Latency: 40
+samples of filters, 42 until a candidate is taken, 60 until it is decided: 0.57 s. A beat found by search-back comes
 later, when the gap is noticed.
 """
 
@@ -35,16 +47,24 @@ from micropython import const
 
 from vigil.dsp.ecg import (
     AT,
+    BLOCK,
     CONFIRM,
     DELAY,
     FRAC_Q8,
     HEIGHT,
+    POINTS,
     REFINED_N,
     SLOPE,
     EcgViews,
+    blend,
+    dot8,
+    fit,
+    likeness,
     next_candidate,
     nth_smallest,
     refine,
+    shape_at,
+    valley,
 )
 
 _SLOTS = const(32)  # candidates kept; the oldest that search-back may use is 24 before k
@@ -55,6 +75,9 @@ _REFRACTORY = const(45)
 _LOST = const(1000)
 _RELEARN = const(200)
 _N = const(8)
+_FLOOR_LEAST = const(16)
+_NOISY = const(32)
+_MATURE = const(3)
 
 
 def _typical(level):
@@ -77,6 +100,16 @@ class QrsDetector:
         self._s = array("i", bytes(4 * _SLOTS))
         self._at = array("i", bytes(4 * _SLOTS))
         self._frac = array("h", bytes(2 * _SLOTS))
+        self._alike = array("h", bytes(2 * _SLOTS))
+        self._valley = array("i", bytes(4 * _SLOTS))
+        self._shapes = array("b", bytes(8 * POINTS))  # of the candidates that are not decided yet
+        self._sums = array("h", bytes(4 * POINTS))
+        self._templates = array("b", bytes(2 * POINTS))
+        self._used = array("B", bytes(2))
+        self._used_at = array("i", bytes(8))
+        self._part = array("h", bytes(2 * BLOCK))
+        self._valleys = array("i", bytes(4 * _N))
+        self._sizes = array("i", bytes(4 * _N))
         self._levels = tuple(array("i", bytes(4 * _N)) for _ in range(3))
         self._noise = array("i", bytes(4 * _N))
         self._clutter = array("i", bytes(4 * _N))
@@ -104,25 +137,50 @@ class QrsDetector:
         for i in range(_N):
             self._noise[i] = 25
             self._clutter[i] = 25
+            self._valleys[i] = 0
+            self._sizes[i] = 256
+        self._used[0] = self._used[1] = 0
+        for i in range(2 * POINTS):
+            self._templates[i] = 0
+        self._used_at[0] = self._used_at[1] = 0
+        self._accepted = 0
+        self.floor_q8 = 0
+        self._noisy = 0
 
     def push(self, data, n):
-        """Take n <= 64 samples of data (array "h", microvolts at 250 Hz)."""
-        now = self._views.push(data, n) - 1 - CONFIRM  # the last sample that can be a known candidate
+        """Take n samples of data (array "h", microvolts at 250 Hz)."""
+        part = self._part
+        at = 0
+        while at < n:
+            k = 0
+            while k < BLOCK and at < n:
+                part[k] = data[at]
+                k += 1
+                at += 1
+            self._push(part, k)
+
+    def _push(self, data, n):
+        now = self._views.push(data, n) - 1 - CONFIRM  # the last sample that can be a candidate to be taken
         c = self._scanned
         while c < now:
             c = next_candidate(self._views.energy, c, now)
             if c <= now:
-                self._add(c)
+                self._decide_before(c)
+                self._take(c)
         if now > self._scanned:
             self._scanned = now
+        self._decide_before(now + 1)
+
+    def _decide_before(self, c):
+        """Decide what can be decided with the candidates before sample c."""
         while self._next < self._known:
-            c = self._c[self._next & 31] + _AHEAD
-            if not self._learnt:
-                if now < max(c, _LEARN):
-                    return
-                self._learn(max(c, _LEARN))
-            elif now < c:
+            until = self._c[self._next & 31] + _AHEAD
+            if not self._learnt and until < _LEARN:
+                until = _LEARN
+            if until >= c:
                 return
+            if not self._learnt:
+                self._learn(until)
             self._decide(self._next)
             self._next += 1
 
@@ -136,7 +194,7 @@ class QrsDetector:
         """Samples from the last candidate (or from the reset) to the newest that could be known."""
         return self._scanned - (self._c[(self._known - 1) & 31] if self._known else 0)
 
-    def _add(self, c):
+    def _take(self, c):
         out = self._refined
         refine(self._views.wide, c, out)
         i = self._known & 31
@@ -147,6 +205,16 @@ class QrsDetector:
         self._s[i] = out[SLOPE]
         self._at[i] = out[AT]
         self._frac[i] = out[FRAC_Q8]
+        wide = self._views.wide
+        self._valley[i] = valley(self._views.energy, c)
+        shift = fit(wide, c)
+        alike = 256
+        if self._used[0]:
+            alike = likeness(wide, c, shift, self._templates, 0)
+            if self._used[1] >= _MATURE:
+                alike = max(alike, likeness(wide, c, shift, self._templates, POINTS))
+        self._alike[i] = alike
+        shape_at(wide, out[AT], shift, self._shapes, (i & 7) << 4)
 
     def _learn(self, until):
         """Set all levels from one of the candidates up to sample `until`; they are the first ones, at most 32."""
@@ -185,7 +253,16 @@ class QrsDetector:
 
     def _size(self, i):
         # e <= 2**20, w and s <= 2**16: the products are within 2**28.
-        return 154 * self._e[i] // self._me + 77 * self._h[i] // self._mh + 25 * self._s[i] // self._ms
+        e = self._e[i]
+        s = self._s[i]
+        q = 154 * e // self._me + 77 * self._h[i] // self._mh + 25 * s // self._ms
+        q = min(4096, q, 300 * min(2048, (e << 8) // self._me, (s << 8) // self._ms) >> 8)
+        noisy = self._noisy
+        if noisy:
+            q = q * (((_NOISY - noisy) << 8) + noisy * self._alike[i]) >> 13
+            if self._last >= 0 and (self._c[i] - self._last) << 8 < 190 * self.rr:
+                q = q * ((_NOISY << 8) - 96 * noisy) >> 13
+        return q
 
     def _is_t_wave(self, i):
         d = self._c[i] - self._last
@@ -193,13 +270,22 @@ class QrsDetector:
         return self._last >= 0 and ((d < 90 and s_q8 < 90 * self._last_s) or (d < 130 and s_q8 < 70 * self._last_s))
 
     def _threshold(self):
-        return min(230, 36 + (3 * min(160, nth_smallest(self._noise, _N, 5)) >> 1))
+        level = nth_smallest(self._noise, _N, 5)
+        threshold = min(230, 36 + (3 * min(160, level) >> 1))
+        noisy = self._noisy
+        if noisy:
+            level += 120 * max(0, nth_smallest(self._sizes, _N, 3) - level) >> 8
+            threshold = (threshold * (_NOISY - noisy) + level * noisy) >> 5
+        return threshold
 
     def _decide(self, k):
         i = k & 31
         c = self._c[i]
         if self._first < k - _LOOK_BACK:
             self._first = k - _LOOK_BACK
+        self._valleys[k & 7] = min(256, (self._valley[i] << 8) // self._me)
+        self.floor_q8 = nth_smallest(self._valleys, _N, 5)
+        self._noisy = min(_NOISY, max(0, self.floor_q8 - _FLOOR_LEAST))
         threshold = self._threshold()
         while self._last >= 0 and 2 * (c - self._last) > 3 * self.rr:
             found = self._search_back(k, threshold)
@@ -222,13 +308,15 @@ class QrsDetector:
                 if ahead < 50 and 5 * after > 6 * q:
                     beat = False
                 if self.rr > 150:
-                    steep = 2 * self._s[j] > 3 * self._s[i]
+                    steep = 2 * self._s[j] > 3 * self._s[i] and 2 * self._noisy <= _NOISY
                     if 10 * after > 11 * q or (steep and 4 * after > 3 * q):
                         beat = False
                     steeper = steep and not beat
         if beat:
             self._first = k + 1
             self._accept(i)
+            if self._known - k <= 8:
+                self._learn_shape((i & 7) << 4)
             return
         if not steeper:
             self._noise[self._rejected & 7] = min(q, 256)
@@ -255,8 +343,32 @@ class QrsDetector:
                     most = q
         return found
 
+    def _learn_shape(self, first):
+        """Let the shape of the beat just accepted enter the template that it is most like, or replace the elder one."""
+        used = self._used
+        fresh = not used[0]
+        i = 0
+        if not fresh:
+            if self.floor_q8 > 50:
+                return
+            alike = dot8(self._shapes, first, self._templates, 0) >> 6
+            other = dot8(self._shapes, first, self._templates, POINTS) >> 6
+            if other > alike:
+                i = 1
+                alike = other
+            if alike < 192:
+                if self.floor_q8 > 26:
+                    return
+                i = 1 if self._used_at[0] >= self._used_at[1] else 0
+                fresh = True
+        blend(self._sums, self._templates, i << 4, self._shapes, first, fresh)
+        used[i] = 1 if fresh else min(255, used[i] + 1)
+        self._used_at[i] = self._accepted
+
     def _accept(self, i):
         c = self._c[i]
+        self._sizes[self._accepted & 7] = self._size(i)
+        self._accepted += 1
         if self._last >= 0:
             self._rr[self._rr_n & 7] = c - self._last
             self._rr_n += 1
@@ -265,6 +377,10 @@ class QrsDetector:
         self._last = c
         self._last_s = self._s[i]
         self._last_e = self._e[i]
+        noisy = self._noisy
         quality_pct = max(0, 100 - (self.clutter_q8 * 100 >> 7))
+        if noisy:
+            alike = max(0, min(100, (self._alike[i] - 150) * 10 // 9) - (max(0, self.floor_q8 - _NOISY) >> 1))
+            quality_pct = (quality_pct * (_NOISY - noisy) + alike * noisy) >> 5
         self._level(i)
         self._sink(self._at[i] - DELAY, self._frac[i], quality_pct)

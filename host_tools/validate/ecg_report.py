@@ -111,7 +111,7 @@ def _stress(result: dict) -> Section:
         lowest = min(_f1(r, n) or 100 for r in rows for n in ranks if ranks[n] <= 6)
         bottom = min(95.0, 5 * (lowest // 5))
         drawn = chart(lines, "signal to noise, dB", "F1 of all beats, %", y_range=(bottom, 100), x_reversed=True)
-        charts.append(f"<figure><figcaption>{escape(what)}</figcaption>{drawn}</figure>")
+        charts.append(f"<figure><figcaption>{kind}: {escape(what)}</figcaption>{drawn}</figure>")
     html = legend(lines) + f'<div class="grid-of-charts">{"".join(charts)}</div>'
     heads = ["Noise", "SNR dB", "F1 ±150", "F1 ±50", "F1 not withheld", "withheld %", "best peer F1", "which", ""]
     rows = []
@@ -120,7 +120,7 @@ def _stress(result: dict) -> Section:
         peer = r["scores"][r["best_peer"]]["f1_150_pct"] if r["best_peer"] else None
         rows.append(
             [
-                r["what"],
+                r["noise"],
                 f"{r['snr_db']:g}",
                 number(scores["f1_150_pct"]),
                 number(scores["f1_50_pct"]),

@@ -40,6 +40,7 @@ OURS = "Vigil"
 ENGINE_NAMES = ("mirror", *ENGINES)
 REPORT_S = 2.0  # a heart-rate reading each, as the pipeline makes them
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.025))
+_LOOK_BACK_S = 12.0
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
 
 RHYTHM_SETS = {"afdb": "afdb-rr", "cinc2017": "cinc2017", "mitdb": "mitdb"}  # its name to the data set's
@@ -270,6 +271,8 @@ def _ours(case: Case, recording: Recording, engine: str) -> Found:
         for times in missed_and_false(notes.beats_s, beats_s)
     )
     if readings is not None:
+        for a, b in notes.flutter_s:  # no beats are annotated there, and a reading looks back over a dozen
+            readings.truth[(readings.end_s > a) & (readings.end_s - REPORT_S < b + _LOOK_BACK_S)] = np.nan
         found.readings = readings
         found.shown = scores(notes, beats_s, recording.duration_s, readings.withheld_s)
         due = readings.end_s > LEARNING_S

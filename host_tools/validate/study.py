@@ -8,8 +8,8 @@ The document, schema `vigil-validate/1`:
              machine {system, processor, cores, python, numpy, scipy}
     result   what the study found: plain JSON, described by the study's module; the same inputs give the same bytes
 
-A study is a picklable object: its options are its fields. To add one, write a class with these five members, and a
-command in host_tools.validate.command.
+A study is a picklable object: its options are its fields. Tasks that share a `case` run one after the other, so that
+it is read once. To add a study, write a class with these five members, and a command in host_tools.validate.command.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from host_tools.errors import UserError
 from host_tools.paths import ROOT
 
 SCHEMA = "vigil-validate/1"
-_ORDER_SEED = 1  # tasks run in mixed order, so that the time left is a fair guess
+_ORDER_SEED = 1  # cases run in mixed order, so that the time left is a fair guess
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,12 @@ def _run(study: Study, tasks: list[Any], jobs: int, quiet: bool) -> list[Any]:
     if jobs == 1 or len(tasks) == 1:
         return [study.run(task) for task in tasks]
     results: list[Any] = [None] * len(tasks)
-    order = list(range(len(tasks)))
-    random.Random(_ORDER_SEED).shuffle(order)
+    groups: dict[str, list[int]] = {}
+    for i, task in enumerate(tasks):
+        groups.setdefault(str(getattr(task, "case", task)), []).append(i)
+    mixed = list(groups.values())
+    random.Random(_ORDER_SEED).shuffle(mixed)
+    order = [i for group in mixed for i in group]
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the cores are already shared out
     progress = Progress(
         TextColumn("{task.description}"),

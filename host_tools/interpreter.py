@@ -20,7 +20,7 @@ from pathlib import Path
 from host_tools.errors import UserError
 from host_tools.paths import BOARDS, FIRMWARE, cache_dir
 
-HEAP = "192k"  # about what 96 KB of 32-bit heap holds
+HEAP_KB = 192  # for the firmware: about what 96 KB of 32-bit heap hold
 MARCHES = {"x86_64": "x64"}
 _DECORATOR = re.compile(r"^\s*@micropython\.(viper|native)\s*$", re.M)
 
@@ -109,6 +109,6 @@ def environment(*folders: Path) -> dict[str, str]:
     return {**os.environ, "MICROPYPATH": ":".join([*map(str, folders), ".frozen"])}
 
 
-def command(script: Path | str, *args: str, heap: str = HEAP) -> list[str]:
+def command(script: Path | str, *args: str, heap: str = f"{HEAP_KB}k") -> list[str]:
     """Command line that runs `script` with a heap of `heap` bytes (suffix k or m)."""
     return [micropython(), "-X", f"heapsize={heap}", str(script), *args]

@@ -29,6 +29,8 @@ from host_tools.paths import BOARDS, cache_dir
 _BOARD_FILES = ("board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
 _END = "VIGIL-END "
 _PROVE_S = 60
+BOARD_HEAP_KB = 17  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
+HEAP = f"{interpreter.HEAP_KB + BOARD_HEAP_KB}k"
 
 
 def board_tree() -> Path:
@@ -61,7 +63,7 @@ def launch(
     output,
     speed: float = 1.0,
     engine: str = "viper",
-    heap: str = interpreter.HEAP,
+    heap: str = HEAP,
     until_ms: int | None = None,
     extra: dict[str, str] | None = None,
 ) -> subprocess.Popen:
@@ -96,7 +98,7 @@ class VirtualWearer:
         *,
         speed: float = 1.0,
         engine: str = "viper",
-        heap: str = interpreter.HEAP,
+        heap: str = HEAP,
         duration_s: float | None = None,
     ):
         self.state = Path(state)

@@ -2,12 +2,13 @@
 
 import os
 import stat
+import subprocess
 
 import pytest
 from worn import recording
 
 from boards.virtual.scenario import Missing, Scenario
-from host_tools import virtual
+from host_tools import interpreter, virtual
 from host_tools.errors import UserError
 from host_tools.virtual import VirtualWearer
 from vigil.crypto.signer import device_id
@@ -28,6 +29,20 @@ def provision(wearer, seen=None):
         return b"certificate", b"key"
 
     return wearer.provision(host="127.0.0.1", port=18883, server_name="broker", ca_der=b"ca", issue=issue)
+
+
+def test_the_allowance_for_the_board_is_what_its_code_takes(tmp_path):
+    """The firmware is held to 192 KB; only what no chip carries may come on top."""
+    script = tmp_path / "measure.py"
+    script.write_text(
+        "import asyncio, gc\ngc.collect()\nbefore = gc.mem_alloc()\nimport board\ngc.collect()\n"
+        "print(gc.mem_alloc() - before)\n"
+    )
+    done = subprocess.run(
+        interpreter.command(script), env=interpreter.environment(virtual.board_tree()), capture_output=True, check=True
+    )
+    taken = int(done.stdout)
+    assert taken + 1024 >= virtual.BOARD_HEAP_KB * 1024, f"the board's code takes {taken} bytes"
 
 
 def test_provisioning_proves_the_key_and_installs_the_link(tmp_path):

@@ -4,7 +4,8 @@
     data        data set to the names of its records; stress_records: those that noise was added to
     detectors   name to package, version, offset_removed: is each record's median error taken off for the comparison?
                 (peers yes, ours no)
-    targets     [{name, value, unit, limit, least: is the limit a minimum?, met, peer, peer_value, ahead}]
+    targets     [{name, value, unit, limit, least: is it a minimum?, met, peer, peer_value, ahead}]; a peer counts
+                with the better of its figures, moved or as it is, and for the spread only with an F1 of 95 % or more
     clean       {records: {name: [Scores...]}, gross: {detector: Scores}}; Scores: record, beats, fn, fp, se_pct,
                 ppv_pct, f1_150_pct, f1_50_pct, f1_25_pct, sd_ms, bias_ms and, for peers, as_it_is: the same with no
                 offset removed. EC57: the first 300 s and ventricular flutter are not scored; gross adds up beats
@@ -41,6 +42,7 @@ ENGINE_NAMES = ("mirror", *ENGINES)
 REPORT_S = 2.0  # a heart-rate reading each, as the pipeline makes them
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.025))
 _LOOK_BACK_S = 12.0
+_RIVAL_F1_PCT = 95.0
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
 
 RHYTHM_SETS = {"afdb": "afdb-rr", "cinc2017": "cinc2017", "mitdb": "mitdb"}  # its name to the data set's
@@ -314,10 +316,11 @@ def _better(a: float, b: float, least: bool) -> bool:
 
 def _target(attribute: str, name: str, unit: str, limit: float, least: bool, gross: dict[str, dict]) -> dict:
     value = gross[OURS][attribute]
-    rivals = {d: s[attribute] for d, s in gross.items() if d != OURS and np.isfinite(s[attribute])}
+    pick = max if least else min
+    rivals = {d: pick(s[attribute], s["as_it_is"][attribute]) for d, s in gross.items() if d != OURS and s["beats"]}
     # A detector that finds few beats locates those few well: its spread is no rival.
-    rivals = {d: v for d, v in rivals.items() if attribute != "sd_ms" or gross[d]["f1_150_pct"] >= 90}
-    best = (max if least else min)(rivals, key=lambda d: rivals[d]) if rivals else None
+    rivals = {d: v for d, v in rivals.items() if attribute != "sd_ms" or gross[d]["f1_150_pct"] >= _RIVAL_F1_PCT}
+    best = pick(rivals, key=lambda d: rivals[d]) if rivals else None
     return {
         "name": name,
         "value": value,

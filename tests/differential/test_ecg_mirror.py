@@ -66,3 +66,16 @@ def test_equal_at_the_limits():
     corners = rng.choice(np.array([-32768, 32767], np.int16), 4000)
     for x in (square, corners, np.full(3000, -32768, np.int16), np.zeros(3000, np.int16)):
         assert firmware(x, rng) == mirror(x)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("gain", [1, 40])
+def test_equal_on_recorded_hearts(recordings, gain):
+    from signal_models.datasets import mitdb
+
+    rng = np.random.default_rng(gain)
+    for record in ("104", "203", "208"):
+        ecg = mitdb.load(recordings("mitdb") / record).ecg
+        assert ecg is not None
+        x = np.clip(np.rint(1000 * gain * ecg[100_000:106_000]), -32768, 32767).astype(np.int16)
+        assert firmware(x, rng) == mirror(x)

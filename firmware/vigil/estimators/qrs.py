@@ -14,9 +14,9 @@ the first).
 
 Noise between the waves: floor = sixth smallest of the last 8 candidates' valleys, each 256 valley / M(e) and at most
 256. On a clean lead it is mostly below 23, whatever the beats; n = floor - 16, 0..32, says how noisy the lead is.
-As n rises, q is multiplied by more and more of the candidate's likeness (0..256) to the beats so far, by 1 - 96/256 when d (below)
-is under 190/256 rr, and the threshold moves to noise + 120/256 (fourth smallest q of the last 8 beats - noise).
-Likeness is the greater of those to two templates, the second one from its third beat on; 256 before the first beat. A
+As n rises, q is multiplied by more and more of the candidate's likeness (0..256) to the beats so far, by 1 - 96/256
+when d (below) is under 190/256 rr, and the threshold moves to noise + 120/256 (fourth smallest q of the last 8 beats -
+noise). Likeness: the greater of those to two templates, the second one from its third beat on; 256 before the first. A
 beat's shape moves the template that it is most like by an eighth (likeness of 192/256 or more), or else replaces the
 one that was used longer ago (floor up to 26); none learns above a floor of 50, from a beat found by search-back, or
 when more than 8 candidates from it on are known.

@@ -16,10 +16,13 @@ SECONDS = 15  # of signal: 30 would not fit beside the code in a plain ESP32
 _STAGES = Path(bench.__file__).parent / "stages.py"
 _PROGRAM = """
 import stages
-stages.FEED_WATCHDOG, stages.SECONDS = {watched}, {seconds}
+stages.SECONDS = {seconds}
+{feed}
 stages.heap("heap after start")
 stages.main({modules})
 """
+
+_FEED = "import machine; stages.rest = machine.WDT(timeout=20000).feed"  # the monitor ran before: its watchdog lives on
 
 # DESIGN.md section 10.
 SHARE_PERCENT = 10  # of one core, all chains
@@ -44,7 +47,7 @@ def bench_board(port: str, on_stage=lambda stage: None) -> dict:
         compile_for(board.about["arch"], Path(folder), _STAGES)
         board.mount(Path(folder))
         board.run(
-            _PROGRAM.format(watched=board.about["watched"], seconds=SECONDS, modules=modules()),
+            _PROGRAM.format(feed=_FEED if board.about["watched"] else "", seconds=SECONDS, modules=modules()),
             timeout_s=120,
             on_line=line,
         )

@@ -4,8 +4,9 @@
     data        data set to the names of its records; stress_records: those that noise was added to
     detectors   name to package, version, offset_removed: is each record's median error taken off for the comparison?
                 (peers yes, ours no)
-    targets     [{name, value, unit, limit, least: is it a minimum?, met, peer, peer_value, ahead}]; a peer counts
-                with the better of its figures, moved or as it is, and for the spread only with an F1 of 95 % or more
+    targets     [{name, value, unit, limit, least: is it a minimum?, met, peer, peer_value, ahead}]; a peer
+                counts with the better of its figures, moved or as it is, and for the spread only with an F1 of
+                95 % or more
     clean       {records: {name: [Scores...]}, gross: {detector: Scores}}; Scores: record, beats, fn, fp, se_pct,
                 ppv_pct, f1_150_pct, f1_50_pct, f1_25_pct, sd_ms, bias_ms and, for peers, as_it_is: the same with no
                 offset removed. EC57: the first 300 s and ventricular flutter are not scored; gross adds up beats

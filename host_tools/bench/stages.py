@@ -43,8 +43,8 @@ def _allocated():
 
 def heap_of_modules(names):
     """Import each module and tell by how many bytes the heap grew."""
-    gc.collect()
     for name in names:
+        gc.collect()
         before = _allocated()
         __import__(name)
         gc.collect()

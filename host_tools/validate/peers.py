@@ -99,7 +99,7 @@ def _detectors(method: str) -> Detect:
     return detect
 
 
-# The stress test has 144 cases: those that are behind on clean records and slow have in_noise=False. NeuroKit2 and
+# The stress test has 144 cases: to keep it within an hour, only some take part, the best of each kind among them. NeuroKit2 and
 # py-ecg-detectors share their Hamilton, Engzee, Christov and Elgendi: each stands here once.
 PEERS = {
     p.name: p

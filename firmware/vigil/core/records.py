@@ -119,7 +119,7 @@ class SampleBlock:
 class Beat:
     """One heart beat (ECG: R peak) or pulse (PPG: onset).
 
-    index: sample of the source since its chain was last reset. frac_q8: refinement, 1/256 samples, 0..255.
+    index: sample of the source since the first it ever delivered. frac_q8: refinement, 1/256 samples, 0..255.
     t_ms: device time. quality_pct: 0..100. flags: chain-specific bits.
     """
 

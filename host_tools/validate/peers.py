@@ -99,8 +99,8 @@ def _detectors(method: str) -> Detect:
     return detect
 
 
-# The stress test has 144 cases: to keep it within an hour, only some take part, the best of each kind among them. NeuroKit2 and
-# py-ecg-detectors share their Hamilton, Engzee, Christov and Elgendi: each stands here once.
+# The stress test has 144 cases: to keep it within an hour only some take part. NeuroKit2 and py-ecg-detectors share
+# their Hamilton, Engzee, Christov and Elgendi: each stands here once.
 PEERS = {
     p.name: p
     for p in (

@@ -54,14 +54,14 @@ def native_march() -> str | None:
     return MARCHES.get(platform.machine())
 
 
-def compile_tree(out: Path, *, march: str | None, source: Path = FIRMWARE) -> None:
-    """Compile every .py below `source` into `out` as .mpy (-O3).
+def compile_tree(out: Path, *, march: str | None, source: Path = FIRMWARE, files: list[Path] | None = None) -> None:
+    """Compile `files` (default: every .py) below `source` into `out` as .mpy (-O3).
 
     march None removes the viper decorators: plain bytecode, which any port runs. Raises UserError with the
     compiler's words when a file does not compile.
     """
     compiler = mpy_cross()
-    for file in sorted(source.rglob("*.py")):
+    for file in files or sorted(source.rglob("*.py")):
         name = file.relative_to(source)
         target = (out / name).with_suffix(".mpy")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,15 +82,20 @@ def compiled(engine: str = "viper") -> Path:
         raise UserError(
             f"MicroPython has no viper on {platform.machine()}", "use the engine `micropython-bytecode` or `cpython`"
         )
-    digest = hashlib.sha256(f"{engine} {march} {mpy_cross()}".encode())
-    for file in sorted(FIRMWARE.rglob("*.py")):
-        digest.update(file.relative_to(FIRMWARE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return cached_tree(FIRMWARE, sorted(FIRMWARE.rglob("*.py")), march=march)
+
+
+def cached_tree(source: Path, files: list[Path], *, march: str | None) -> Path:
+    """Folder with `files`, which lie below `source`, compiled; made once and kept by the hash of what goes into it."""
+    digest = hashlib.sha256(f"{march} {mpy_cross()}".encode())
+    for file in files:
+        digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     out = cache_dir() / "mpy" / digest.hexdigest()[:24]
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             tree = Path(scratch) / "tree"
-            compile_tree(tree, march=march)
+            compile_tree(tree, march=march, source=source, files=files)
             try:
                 tree.rename(out)
             except OSError:  # somebody else made the same tree meanwhile

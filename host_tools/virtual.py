@@ -7,12 +7,9 @@ the other follows: nothing is left running.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import secrets
-import shutil
 import subprocess
-import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +21,7 @@ from boards.virtual.scenario import Scenario
 from boards.virtual.server import Server
 from host_tools import children, interpreter
 from host_tools.errors import UserError
-from host_tools.paths import BOARDS, cache_dir
+from host_tools.paths import BOARDS
 
 _BOARD_FILES = ("board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
 _END = "VIGIL-END "
@@ -35,25 +32,8 @@ HEAP = f"{interpreter.HEAP_KB + BOARD_HEAP_KB}k"
 
 def board_tree() -> Path:
     """Folder with the MicroPython side of the virtual board, compiled: its source would not fit a small heap well."""
-    sources = [BOARDS / "virtual" / name for name in _BOARD_FILES]
-    digest = hashlib.sha256(interpreter.mpy_cross().encode())
-    for file in sources:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    out = cache_dir() / "mpy-board" / digest.hexdigest()[:24]
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-            source, tree = Path(scratch) / "source", Path(scratch) / "tree"
-            source.mkdir()
-            for file in sources:
-                shutil.copy(file, source)
-            interpreter.compile_tree(tree, march=None, source=source)
-            try:
-                tree.rename(out)
-            except OSError:  # somebody else made the same tree meanwhile
-                if not out.exists():
-                    raise
-    return out
+    source = BOARDS / "virtual"
+    return interpreter.cached_tree(source, [source / name for name in _BOARD_FILES], march=None)
 
 
 def launch(

@@ -72,15 +72,9 @@ BEATS = {  # name: heart whose every beat is found, and nothing else, within 50 
     "bidirectional":       heart.bidirectional(S),
 }
 # fmt: on
-KNOWN = {}
 
 
-def cases(table):
-    marks = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in KNOWN.items()}
-    return [pytest.param(name, id=name, marks=marks.get(name, [])) for name in table]
-
-
-@pytest.mark.parametrize("name", cases(READS))
+@pytest.mark.parametrize("name", READS)
 def test_reads(name):
     recording, from_s, per_min = READS[name]
     readings = [r for r in replay_recording(recording).of("heart_rate") if r.t_end_s > from_s]
@@ -98,7 +92,7 @@ def test_follows_a_step(from_bpm, to_bpm):
     assert REPORT_S * (wrong[-1] + 2) - at_s < RESPONSE_S
 
 
-@pytest.mark.parametrize("name", cases(BEATS))
+@pytest.mark.parametrize("name", BEATS)
 def test_finds_every_beat_and_no_other(name):
     recording = BEATS[name]
     s = score(recording.beats_s, replay_recording(recording).ecg_beats_s, 0.05, 5, S - 2)

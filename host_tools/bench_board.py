@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
 from host_tools import bench, interpreter
 from host_tools.bench.__main__ import check, modules
+from host_tools.fold import fold_all
 from host_tools.paths import BOARDS, FIRMWARE
 from host_tools.repl import Repl
 
@@ -66,14 +66,13 @@ def bench_board(port: str, on_stage=lambda stage: None) -> dict:
 
 def compile_for(arch: str | None, out: Path, *more: Path) -> None:
     """Compile the firmware and the programs `more` for a board into `out`; arch None: bytecode."""
-    with tempfile.TemporaryDirectory() as scratch:
-        tree = Path(scratch)
-        shutil.copytree(FIRMWARE / "vigil", tree / "vigil", ignore=shutil.ignore_patterns("__pycache__", "hal.py"))
-        for file in more:
-            shutil.copy(file, tree)
-        if arch is None:
-            shutil.copy(BOARDS / "virtual" / "bytecode" / "vigil_pointers.py", tree)
-        interpreter.compile_tree(out, march=arch, source=tree)
+    sources = interpreter.read_tree(FIRMWARE)
+    for name in ("boot.py", "main.py", "vigil/hal.py"):
+        del sources[name]
+    if arch is None:
+        more = (*more, BOARDS / "virtual" / "bytecode" / "vigil_pointers.py")
+    sources |= {file.name: file.read_text() for file in more}
+    interpreter.compile_sources(out, fold_all(sources), march=arch)
 
 
 def budgets(stages: list[dict]) -> list[dict]:

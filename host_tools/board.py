@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from host_tools.errors import UserError
+from host_tools.fold import fold_all
 from host_tools.paths import BOARDS, FIRMWARE
 
 CHIP_NAMES = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
@@ -65,11 +66,15 @@ def load(name: str) -> Board:
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """roots: modules whose imports decide what goes in (none: all). only_with: modules that only this part needs."""
+    """roots: modules whose imports decide what goes in (none: all). only_with: modules that only this part needs.
+
+    without: modules that the others do without when they are not there.
+    """
 
     name: str
     roots: list[str]
     only_with: dict[str, list[str]]
+    without: list[str]
 
     def modules(self, sensors: Iterable[str]) -> dict[str, Path]:
         """Firmware modules with their sources, for a board with `sensors`: packages included, boot and main too."""
@@ -79,9 +84,16 @@ class Profile:
         }
         every.pop("vigil.hal", None)  # for readers only
         idle = {name for part, names in self.only_with.items() if part not in sensors for name in names}
+        idle.update(self.without)
         every = {name: file for name, file in every.items() if name not in idle}
         chosen = _reached(every, self.roots) if self.roots else set(every)
         return {name: file for name, file in every.items() if name in chosen}
+
+    def program(self, sensors: Iterable[str], own: Mapping[str, Path]) -> dict[str, str]:
+        """Sources as a device carries them, by path: this profile's modules and the board's `own`, folded."""
+        files = {file.relative_to(FIRMWARE).as_posix(): file for file in self.modules(sensors).values()}
+        files |= {f"{name}.py": file for name, file in own.items()}
+        return fold_all({path: file.read_text() for path, file in files.items()}, strip=True)
 
 
 def profile(name: str) -> Profile:

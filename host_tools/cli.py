@@ -35,6 +35,7 @@ def run(
     seed: Annotated[int, typer.Option(help="of the synthetic wearer")] = 1,
     engine: Annotated[str, typer.Option(help="viper or bytecode")] = "viper",
     ecg: Annotated[str, typer.Option(help="ECG front end: max30003 or ad8232")] = "max30003",
+    profile: Annotated[str, typer.Option(help="full, or lean: what a plain ESP32 carries, in its memory")] = "full",
     without: Annotated[str | None, typer.Option(help="leave a part off the board: max30102, or the ECG's")] = None,
     port: Annotated[int, typer.Option(help="of the broker on loopback; 0 takes a free one", min=0, max=65535)] = 0,
 ) -> None:
@@ -52,6 +53,7 @@ def run(
             engine=engine,
             port=port,
             ecg=ecg,
+            profile=profile,
             without=without,
         )
     )

@@ -63,20 +63,14 @@ def build(board: Board, profile_name: str | None = None, *, arch: str | None = N
     Raises UserError when a profile is unknown, a module does not compile or the files do not fit.
     """
     chosen = profile(profile_name or board.profile)
-    modules = chosen.modules(board.sensors)
-    sources = {"lib/" + source.relative_to(FIRMWARE).as_posix(): source for source in modules.values()}
-    sources |= {f"lib/{name}.py": source for name, source in board.sources().items()}
+    program = chosen.program(board.sensors, board.sources())
     files = {f"{name}.py": (FIRMWARE / f"{name}.py").read_bytes() for name in _SOURCE}
+    modules = {path: text for path, text in program.items() if path not in files}
     with tempfile.TemporaryDirectory() as scratch:
-        tree, out = Path(scratch) / "tree", Path(scratch) / "out"
-        for name, source in sources.items():
-            if source.stem in _SOURCE and source.parent == FIRMWARE:
-                continue
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_bytes(source.read_bytes())
-        interpreter.compile_tree(out, march=arch or board.arch, source=tree)
+        out = Path(scratch)
+        interpreter.compile_sources(out, modules, march=arch or board.arch)
         for file in sorted(out.rglob("*.mpy")):
-            files[file.relative_to(out).as_posix()] = file.read_bytes()
+            files["lib/" + file.relative_to(out).as_posix()] = file.read_bytes()
     files = dict(sorted(files.items()))
     image = Image(board, chosen.name, arch or board.arch, files, pack(files, board.vfs_bytes))
     if image.file_bytes > LIMIT_BYTES:

@@ -15,9 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from host_tools.errors import UserError
+from host_tools.fold import fold_all
 from host_tools.paths import BOARDS, FIRMWARE, cache_dir
 
 HEAP_KB = 192  # for the firmware: about what 96 KB of 32-bit heap hold
@@ -54,48 +56,61 @@ def native_march() -> str | None:
     return MARCHES.get(platform.machine())
 
 
-def compile_tree(out: Path, *, march: str | None, source: Path = FIRMWARE, files: list[Path] | None = None) -> None:
-    """Compile `files` (default: every .py) below `source` into `out` as .mpy (-O3).
+def compile_sources(out: Path, sources: Mapping[str, str], *, march: str | None) -> None:
+    """Compile `sources`, text by path (`vigil/core/log.py`), into `out` as .mpy (-O3).
 
     march None removes the viper decorators: plain bytecode, which any port runs. Raises UserError with the
     compiler's words when a file does not compile.
     """
     compiler = mpy_cross()
-    for file in files or sorted(source.rglob("*.py")):
-        name = file.relative_to(source)
+    for name, text in sorted(sources.items()):
         target = (out / name).with_suffix(".mpy")
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = file.read_text()
         if march is None:
             text = _DECORATOR.sub(lambda m: "\n" * m.group().count("\n"), text)
-        command = [compiler, "-O3", "-s", name.as_posix(), "-o", str(target)]
+        command = [compiler, "-O3", "-s", name, "-o", str(target)]
         command += [f"-march={march}"] if march else []
         done = subprocess.run([*command, "-"], input=text, text=True, capture_output=True)
         if done.returncode:
             raise UserError(f"{name} does not compile for {march or 'bytecode'}", done.stderr.strip()[-300:])
 
 
-def compiled(engine: str = "viper") -> Path:
-    """Folder with the firmware compiled for this machine's interpreter; `engine` is viper or bytecode."""
+def read_tree(folder: Path) -> dict[str, str]:
+    """Sources below `folder`, by path."""
+    return {file.relative_to(folder).as_posix(): file.read_text() for file in sorted(folder.rglob("*.py"))}
+
+
+def compile_tree(out: Path, *, march: str | None, source: Path = FIRMWARE) -> None:
+    """Compile every .py below `source` into `out`, folded as a device's modules are."""
+    compile_sources(out, fold_all(read_tree(source)), march=march)
+
+
+def march_of(engine: str) -> str | None:
+    """Architecture that `engine` (viper or bytecode) compiles for here. Raises UserError where there is no viper."""
     march = native_march() if engine == "viper" else None
     if engine == "viper" and march is None:
         raise UserError(
             f"MicroPython has no viper on {platform.machine()}", "use the engine `micropython-bytecode` or `cpython`"
         )
-    return cached_tree(FIRMWARE, sorted(FIRMWARE.rglob("*.py")), march=march)
+    return march
 
 
-def cached_tree(source: Path, files: list[Path], *, march: str | None) -> Path:
-    """Folder with `files`, which lie below `source`, compiled; made once and kept by the hash of what goes into it."""
+def compiled(engine: str = "viper") -> Path:
+    """Folder with the whole firmware compiled for this machine's interpreter; `engine` is viper or bytecode."""
+    return cached(fold_all(read_tree(FIRMWARE)), march=march_of(engine))
+
+
+def cached(sources: Mapping[str, str], *, march: str | None) -> Path:
+    """Folder with `sources` compiled; made once and kept by the hash of what goes into it."""
     digest = hashlib.sha256(f"{march} {mpy_cross()}".encode())
-    for file in files:
-        digest.update(file.relative_to(source).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    for name, text in sorted(sources.items()):
+        digest.update(name.encode() + b"\0" + text.encode() + b"\0")
     out = cache_dir() / "mpy" / digest.hexdigest()[:24]
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             tree = Path(scratch) / "tree"
-            compile_tree(tree, march=march, source=source, files=files)
+            compile_sources(tree, sources, march=march)
             try:
                 tree.rename(out)
             except OSError:  # somebody else made the same tree meanwhile
@@ -104,9 +119,9 @@ def cached_tree(source: Path, files: list[Path], *, march: str | None) -> Path:
     return out
 
 
-def import_path(engine: str = "viper") -> list[Path]:
-    """Folders that an interpreter needs on its path to run the firmware on `engine` (viper or bytecode)."""
-    return [compiled(engine), *([BOARDS / "virtual" / "bytecode"] if engine == "bytecode" else [])]
+def import_path(engine: str = "viper", tree: Path | None = None) -> list[Path]:
+    """Folders that an interpreter needs on its path to run `tree` (the whole firmware) on `engine`."""
+    return [tree or compiled(engine), *([BOARDS / "virtual" / "bytecode"] if engine == "bytecode" else [])]
 
 
 def environment(*folders: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from host_tools import children, interpreter
+from host_tools import board, children, interpreter
 from host_tools.broker import GATEWAY, Broker, nats_server
 from host_tools.errors import UserError
 from host_tools.gateway import CONFIG_NAME, Config
@@ -91,7 +91,7 @@ class Session:
 
     recording: what the wearer lives through. state: folder for everything that is kept. speed: device seconds a real
     second at most. duration_s: device seconds; the recording's length when None. engine: viper or bytecode.
-    ecg: the front end, one of FRONT_ENDS.
+    ecg: the front end, one of FRONT_ENDS. profile: full or lean, which modules the device carries in how much memory.
     """
 
     def __init__(
@@ -105,8 +105,10 @@ class Session:
         port: int = 0,
         faults: Any = None,
         ecg: str = FRONT_ENDS[0],
+        profile: str = "full",
     ):
         check_wishes(speed, engine, ecg)
+        board.profile(profile)
         longest_s = recording.duration_s
         if duration_s is not None and not 0 < duration_s <= longest_s + 0.001:
             raise UserError(
@@ -120,6 +122,7 @@ class Session:
         self._port = port
         self._faults = faults
         self._ecg = ecg
+        self._profile = profile
         self._stack = ExitStack()
 
     def __enter__(self) -> Session:
@@ -163,6 +166,7 @@ class Session:
             scenario,
             speed=self.speed,
             engine=self.engine,
+            profile=self._profile,
             duration_s=self.duration_s,
         )
         self.wearer.log_path.unlink(missing_ok=True)  # what an earlier run said last is not this one's report
@@ -280,6 +284,7 @@ def run(
     port: int = 0,
     without: str | None = None,
     ecg: str = FRONT_ENDS[0],
+    profile: str = "full",
 ) -> int:
     """The command. Prints the summary line to stdout, last. Returns the exit status: 1 where anything was lost or
     rejected, a sensor never answered, or nothing was sealed at all.
@@ -287,6 +292,7 @@ def run(
     previous = {number: signal.signal(number, _interrupt_once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         check_wishes(speed, engine, ecg, without)  # before a long recording is read
+        board.profile(profile)
         heart = recording_for(recording, duration_s, seed)
         from boards.virtual.scenario import Missing
 
@@ -299,6 +305,7 @@ def run(
             "port": port,
             "faults": faults,
             "ecg": ecg,
+            "profile": profile,
         }
         with state_folder(state) as folder, Session(heart, state=folder, **wishes) as session:
             with View(session.store, session.device, heart, session.duration_s, table=table) as view:

@@ -19,21 +19,31 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from boards.virtual.scenario import Scenario
 from boards.virtual.server import Server
-from host_tools import children, interpreter
+from host_tools import board, children, interpreter
 from host_tools.errors import UserError
 from host_tools.paths import BOARDS
 
 _BOARD_FILES = ("board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
+_SENSORS = ("max30102", "max30003", "ad8232", "lis3dh")  # all that may be wired to it
 _END = "VIGIL-END "
 _PROVE_S = 60
 BOARD_HEAP_KB = 17  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
-HEAP = f"{interpreter.HEAP_KB + BOARD_HEAP_KB}k"
+# 64-bit words are twice the chip's. lean: a plain ESP32, as interpreter.HEAP_KB says. full: the least that a board
+# with PSRAM leaves, and then some frugality.
+HEAPS_KB = {"lean": interpreter.HEAP_KB, "full": 512}
+
+
+def device_tree(profile: str, engine: str) -> Path:
+    """Folder with what a virtual device of `profile` carries: the firmware and the MicroPython side of its board."""
+    own = {Path(name).stem: BOARDS / "virtual" / name for name in _BOARD_FILES}
+    program = board.profile(profile).program(_SENSORS, own)
+    return interpreter.cached(program, march=interpreter.march_of(engine))
 
 
 def board_tree() -> Path:
-    """Folder with the MicroPython side of the virtual board, compiled: its source would not fit a small heap well."""
-    source = BOARDS / "virtual"
-    return interpreter.cached_tree(source, [source / name for name in _BOARD_FILES], march=None)
+    """Folder with the MicroPython side of the virtual board alone."""
+    sources = {name: (BOARDS / "virtual" / name).read_text() for name in _BOARD_FILES}
+    return interpreter.cached(sources, march=None)
 
 
 def launch(
@@ -43,13 +53,15 @@ def launch(
     output,
     speed: float = 1.0,
     engine: str = "viper",
-    heap: str = HEAP,
+    profile: str = "full",
     until_ms: int | None = None,
     extra: dict[str, str] | None = None,
 ) -> subprocess.Popen:
     """Start the interpreter on `what` (a script, or "-m", module) with the virtual board around it."""
     state.mkdir(parents=True, exist_ok=True)
-    folders = [folder.resolve() for folder in (*interpreter.import_path(engine), board_tree())]  # it runs elsewhere
+    heap = f"{HEAPS_KB[profile] + BOARD_HEAP_KB}k"
+    tree = device_tree(profile, engine)
+    folders = [folder.resolve() for folder in interpreter.import_path(engine, tree)]  # it runs elsewhere
     environment = interpreter.environment(*folders)
     environment |= {"VIGIL_STATE": str(state.resolve()), "VIGIL_LINK": server.address, "VIGIL_SPEED": str(speed)}
     environment |= {"VIGIL_UNTIL_MS": "" if until_ms is None else str(until_ms)} | (extra or {})
@@ -67,7 +79,8 @@ def launch(
 class VirtualWearer:
     """One device and its wearer. `state` is the device's flash: it survives stop() and start().
 
-    speed: virtual over real time at most (0: no limit). engine: viper or bytecode. duration_s: virtual seconds until
+    speed: virtual over real time at most (0: no limit). engine: viper or bytecode. profile: of boards/profiles.toml,
+    full or lean, each with its heap. duration_s: virtual seconds until
     the firmware seals what it has, drains its queue and ends by itself; None: it runs until stop().
     """
 
@@ -78,14 +91,14 @@ class VirtualWearer:
         *,
         speed: float = 1.0,
         engine: str = "viper",
-        heap: str = HEAP,
+        profile: str = "full",
         duration_s: float | None = None,
     ):
         self.state = Path(state)
         self.scenario = scenario
         self.speed = speed
         self.engine = engine
-        self.heap = heap
+        self.profile = profile
         self.duration_s = duration_s
         self.log_path = self.state / "device.log"
         self.status: int | None = None  # exit status of the interpreter, once it has ended by itself
@@ -130,7 +143,7 @@ class VirtualWearer:
                 server=server,
                 output=subprocess.PIPE,
                 engine=self.engine,
-                heap=self.heap,
+                profile=self.profile,
                 extra={"VIGIL_NONCE": nonce.hex()},
             )
             try:
@@ -177,7 +190,7 @@ class VirtualWearer:
                     output=log,
                     speed=self.speed,
                     engine=self.engine,
-                    heap=self.heap,
+                    profile=self.profile,
                     until_ms=until_ms,
                 )
         except BaseException:

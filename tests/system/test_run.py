@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from stand_in import until
 
+from host_tools import virtual
 from host_tools.errors import UserError
 from host_tools.pki import private_folder
 from host_tools.run import Session, state_folder
@@ -97,12 +98,17 @@ def test_broker_and_gateway_killed_during_a_run(tmp_path):
     assert stored == list(range(stored[0], stored[0] + len(stored)))
 
 
-def test_the_other_front_end():
-    command = [*RUN, "--duration", "20", "--speed", "20", "--ecg", "ad8232"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_a_lean_device_with_the_other_front_end(tmp_path):
+    """What a plain ESP32 carries, in its memory."""
+    command = [*RUN, "--duration", "60", "--speed", "20", "--ecg", "ad8232", "--profile", "lean"]
+    done = subprocess.run([*command, "--state", str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["lost"] == summary["rejected"] == 0 and summary["heart_rate_mae_bpm"] < 1
+    assert "rhythm" not in summary["coverage_pct"]
+    said = (tmp_path / "wearer" / "device.log").read_text().partition("VIGIL-END ")[2]
+    used_kb = json.loads(said.splitlines()[0])["heap_used"] // 1024 - virtual.BOARD_HEAP_KB
+    assert used_kb <= 160, "twice the 80 KB that DESIGN.md allows, because words are twice as wide here"
 
 
 def test_missing_sensor_is_one_sentence_and_the_rest_goes_on():

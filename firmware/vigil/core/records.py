@@ -4,14 +4,7 @@ Times are milliseconds since boot. A small integer holds 2**30 ms (12.4 days) on
 cost an allocation each, which is why sample positions inside a chain are counted in samples and not in time.
 """
 
-try:
-    from micropython import const
-except ImportError:  # a CPython without the shim, e.g. a documentation builder
-
-    def const(x):
-        """Return x."""
-        return x
-
+from micropython import const
 
 # Sources of sample blocks (SampleBlock.source).
 ECG = const(1)  # one lead, int16 microvolts at the electrodes, nominal 250 Hz

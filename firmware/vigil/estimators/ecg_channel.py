@@ -30,9 +30,13 @@ from vigil.core.records import (
     Reading,
 )
 from vigil.estimators.heart_rate import HeartRate
-from vigil.estimators.heart_rhythm import HeartRhythm
 from vigil.estimators.qrs import QrsDetector
-from vigil.estimators.variability import Variability
+
+try:
+    from vigil.estimators.heart_rhythm import HeartRhythm
+    from vigil.estimators.variability import Variability
+except ImportError:  # not in this device's profile
+    HeartRhythm = None
 
 _FLAT = const(1000)  # samples without a candidate
 _SATURATED_HOLD = const(1000)  # samples
@@ -57,8 +61,8 @@ class EcgChannel:
         self._base = 0  # number of the detector's sample 0
         self._count = 0
         self._rate = HeartRate()
-        self._rhythm = HeartRhythm()
-        self._variability = Variability()
+        self._rhythm = HeartRhythm() if HeartRhythm else None
+        self._variability = Variability() if HeartRhythm else None
         self._detector = QrsDetector(self._beat)
         self._bpm_x10 = None
         self._span_ms = 0
@@ -68,8 +72,9 @@ class EcgChannel:
         """Forget the signal, as after a gap; samples keep their numbers and the last rate stays as best guess."""
         self._detector.reset()
         self._rate.reset()
-        self._rhythm.reset()
-        self._variability.interrupt()
+        if self._rhythm:
+            self._rhythm.reset()
+            self._variability.interrupt()
         self._base = self._count
         self._last_q8 = -1
         self._last_pct = 0
@@ -83,7 +88,8 @@ class EcgChannel:
     def _interrupt(self):
         """Forget the intervals: what lies between the beats before and after is not one."""
         self._rate.reset()
-        self._variability.interrupt()
+        if self._rhythm:
+            self._variability.interrupt()
         self._last_q8 = -1
 
     def push(self, block):
@@ -126,6 +132,8 @@ class EcgChannel:
         end_ms = self._time_ms(self._last_at) if self._last_q8 >= 0 else t_ms
         start_ms = end_ms - self._span_ms
         out.append(Reading(HEART_RATE, bpm_x10, -1, BEAT_PER_MIN, quality_pct, start_ms, end_ms, reason))
+        if not self._rhythm:
+            return
         detector = self._detector
         silent = detector.since_beat > _NO_BEAT
         if lead == POOR_SIGNAL and not silent:
@@ -169,8 +177,9 @@ class EcgChannel:
                 self._rate.add(rr_q8, quality_pct)
                 rhythm = self._rhythm
                 rr_ms = ((min(rr_q8, 1 << 20) >> 4) * self._period_us + 8000) // 16000  # 2**16 * 4200 < 2**30
-                rhythm.add(rr_ms, quality_pct)
-                self._variability.add(rr_ms, min(quality_pct, self._last_pct), rhythm.local_ms, rhythm.sinus)
+                if rhythm:
+                    rhythm.add(rr_ms, quality_pct)
+                    self._variability.add(rr_ms, min(quality_pct, self._last_pct), rhythm.local_ms, rhythm.sinus)
         self._last_pct = quality_pct
         self._last_at = index
         self._last_q8 = frac_q8

@@ -14,7 +14,7 @@ def make():
         ecg_gain=1100,
         i2c={"sensors": (0, 22, 21)},  # peripheral, SCL, SDA
         spi={"ecg": (1, 18, 23, 32, 33)},  # peripheral, SCK, MOSI, MISO, CS
-        irq={"max30102": 19, "max30003": 27},
+        irq={"max30102": 19, "lis3dh": 4, "max30003": 27},
         adc={"ecg": 34},
         pin={"lod_p": 25, "lod_n": 26},
     )

@@ -13,7 +13,7 @@ def make():
         freq_hz=160_000_000,
         ecg_gain=1100,
         i2c={"sensors": (0, 7, 6)},  # peripheral, SCL, SDA
-        irq={"max30102": 10},
+        irq={"max30102": 10, "lis3dh": 1},
         adc={"ecg": 3},
         pin={"lod_p": 4, "lod_n": 5},
     )

@@ -14,7 +14,7 @@ def make():
         ecg_gain=1100,
         i2c={"sensors": (0, 9, 8)},  # peripheral, SCL, SDA
         spi={"ecg": (1, 12, 11, 13, 14)},  # peripheral, SCK, MOSI, MISO, CS
-        irq={"max30102": 10, "max30003": 15},
+        irq={"max30102": 10, "lis3dh": 16, "max30003": 15},
         adc={"ecg": 4},
         pin={"lod_p": 5, "lod_n": 6},
     )

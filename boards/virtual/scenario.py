@@ -20,11 +20,12 @@ import numpy as np
 from scipy import ndimage
 
 from boards.virtual.bus import BusFault, I2CBus, SpiBus
-from boards.virtual.devices import max30003
+from boards.virtual.devices import lis3dh, max30003
 from boards.virtual.devices.ad8232 import GAIN, Ad8232, LeadOffPin
 from boards.virtual.devices.esp32_adc import Esp32Adc
+from boards.virtual.devices.lis3dh import Lis3dh
 from boards.virtual.devices.max30003 import Max30003
-from boards.virtual.devices.max30102 import ADDRESS, FULL, Max30102
+from boards.virtual.devices.max30102 import ADDRESS, FULL, PART_ID, Max30102
 from signal_models.design.ppg import ratio_of
 from signal_models.recording import Recording
 
@@ -38,14 +39,14 @@ _LIFT_US = 30_000  # taking it off and putting it on
 
 @dataclass(frozen=True)
 class Missing:
-    """A part is not fitted: "max30102", "max30003" or "ad8232"."""
+    """A part is not fitted: "max30102", "max30003", "ad8232" or "lis3dh"."""
 
     part: str
 
 
 @dataclass(frozen=True)
 class WrongId:
-    """The oximeter's address, or the ECG front end's chip select, answers with another part id."""
+    """The address of the oximeter or accelerometer, or the ECG front end's chip select, answers with another id."""
 
     part_id: int = 0x11
     part: str = "max30102"
@@ -78,7 +79,7 @@ class SpiCut:
 
 @dataclass(frozen=True)
 class BrownOut:
-    """The supply of the oximeter, or of the MAX30003, fails for a moment: all its registers are reset."""
+    """The supply of the oximeter, the MAX30003 or the LIS3DH fails for a moment: all its registers are reset."""
 
     at_s: float
     part: str = "max30102"
@@ -137,9 +138,12 @@ FRONT_ENDS = ("max30003", "ad8232")
 
 @dataclass
 class Scenario:
-    """One wearer. clock_error: relative error of the oximeter's oscillator. perfusion_pct: of simulated colour.
-    ecg: the ECG front end, "max30003" or "ad8232". ecg_clock_error: of the MAX30003's crystal. ecg_gain: of the
-    AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV)."""
+    """One wearer; with an accelerometer when the recording has acceleration.
+
+    clock_error: relative error of the oximeter's oscillator, ecg_clock_error: of the MAX30003's crystal,
+    accel_clock_error: of the accelerometer's. perfusion_pct: of simulated colour. ecg: the ECG front end, "max30003" or
+    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV).
+    """
 
     recording: Recording
     faults: tuple[Fault, ...] = ()
@@ -148,6 +152,7 @@ class Scenario:
     noise_counts: float = 2.0
     ecg: str = "max30003"
     ecg_clock_error: float = 0.0
+    accel_clock_error: float = 0.0
     ecg_gain: int = GAIN
 
     def __post_init__(self) -> None:
@@ -167,6 +172,8 @@ class Scenario:
         devices = {}
         if "max30102" not in missing and self.recording.ppg is not None:
             devices[ADDRESS] = parts["irq:max30102"] = self._max30102()
+        if "lis3dh" not in missing and self.recording.accel is not None:
+            devices[lis3dh.ADDRESS] = parts["irq:lis3dh"] = self._lis3dh()
         parts["i2c:sensors"] = I2CBus(devices, tuple(bus_faults))
         if self.recording.ecg is not None:
             parts |= self._ecg_parts(missing)
@@ -185,8 +192,8 @@ class Scenario:
                 fs,
                 off_s=off,
                 clock_error=self.ecg_clock_error,
-                part=next((f.part_id for f in self.of(WrongId) if f.part == "max30003"), max30003.PART),
-                brownouts_us=tuple(_us(f.at_s) for f in self.of(BrownOut) if f.part == "max30003"),
+                part=self._id("max30003", max30003.PART),
+                brownouts_us=self._brownouts_us("max30003"),
             )
             return {"spi:ecg": SpiBus(part, cuts), "irq:max30003": part}
         if "ad8232" in missing:
@@ -203,6 +210,23 @@ class Scenario:
         """[[from, to], ...] for the virtual station interface."""
         return [[round(1000 * f.from_s), round(1000 * f.to_s)] for f in self.of(WifiOut)]
 
+    def _id(self, part: str, right: int) -> int:
+        return next((f.part_id for f in self.of(WrongId) if f.part == part), right)
+
+    def _brownouts_us(self, part: str) -> tuple[int, ...]:
+        return tuple(_us(f.at_s) for f in self.of(BrownOut) if f.part == part)
+
+    def _lis3dh(self) -> Lis3dh:
+        accel, fs = self.recording.accel, self.recording.accel_fs
+        assert accel is not None and fs
+        return Lis3dh(
+            accel,
+            fs,
+            clock_error=self.accel_clock_error,
+            part_id=self._id("lis3dh", lis3dh.PART_ID),
+            brownouts_us=self._brownouts_us("lis3dh"),
+        )
+
     def _max30102(self) -> Max30102:
         glare = self.of(Glare)
 
@@ -213,8 +237,8 @@ class Scenario:
         return Max30102(
             self._light(),
             clock_error=self.clock_error,
-            part_id=next((f.part_id for f in self.of(WrongId) if f.part == "max30102"), 0x15),
-            brownouts_us=tuple(_us(f.at_s) for f in self.of(BrownOut) if f.part == "max30102"),
+            part_id=self._id("max30102", PART_ID),
+            brownouts_us=self._brownouts_us("max30102"),
             swap_leds=bool(self.of(SwappedLeds)),
             noise_counts=self.noise_counts,
             ambient_na=ambient_na if glare else None,

@@ -175,6 +175,7 @@ print(
             "scl": fitted[esp32_common.I2C]["sensors"][1],
             "sda": fitted[esp32_common.I2C]["sensors"][2],
             "max30102": fitted[esp32_common.Edge]["max30102"],
+            "lis3dh": fitted[esp32_common.Edge]["lis3dh"],
             "ecg": fitted[esp32_common.Adc]["ecg"],
             "lod_p": fitted[port.Pin]["lod_p"],
             "lod_n": fitted[port.Pin]["lod_n"],

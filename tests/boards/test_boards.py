@@ -77,13 +77,14 @@ def test_wiring_table_and_drawing_show_the_pins(board):
     order = ("SCL", "SDA", "interrupt", "ECG", "electrode off, right", "electrode off, left")
     assert [int(table[row]) for row in order] == [pins[p] for p in ("scl", "sda", "max30102", "ecg", "lod_p", "lod_n")]
     for row, pin in (
+        ("motion interrupt", "lis3dh"),
         ("SCK", "sck"),
         ("MOSI", "mosi"),
         ("MISO", "miso"),
         ("chip select", "cs"),
         ("ECG interrupt", "max30003"),
     ):
-        assert table.get(row) == (str(pins[pin]) if "sck" in pins else None)
+        assert table.get(row) == (str(pins[pin]) if pin in pins else None)
     drawing = "\n".join(line for line in text.splitlines() if line.startswith("      "))
     for left, right in (("scl", "ecg"), ("sda", "lod_p"), ("max30102", "lod_n")):
         assert re.search(rf"\| {pins[left]} +{pins[right]} \|", drawing), (left, right)

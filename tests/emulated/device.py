@@ -31,8 +31,8 @@ from vigil.app.acquire import Acquisition
 the_board = board.make()
 gc.collect()
 free1 = gc.mem_free()
-count = {1: 0, 2: 0}
-absent = {1: 0, 2: 0}
+count = {1: 0, 2: 0, 3: 0}
+absent = {1: 0, 2: 0, 3: 0}
 last = {}
 kind = os.getenv("TEST_PRINT")
 
@@ -79,6 +79,7 @@ if lock:
 
     guard(acquisition.ecg)
     guard(acquisition.ppg)
+    guard(acquisition.acc)
     interrupt = acquisition.ecg._interrupt
 
     def locked_interrupt(t_us):
@@ -97,8 +98,9 @@ asyncio.run(acquisition.run())
 real_ms = time.ticks_ms() - start_ms
 gc.collect()
 figures = {"count": count, "absent": absent, "period": last, "real_ms": real_ms, "ms": the_board.clock.ms()}
-figures["lost"] = [acquisition.ecg.lost, acquisition.ppg.lost]
+figures["lost"] = [acquisition.ecg.lost, acquisition.ppg.lost, acquisition.acc.lost]
 figures["faults"] = acquisition.ppg.faults
+figures["acc_faults"] = acquisition.acc.faults
 figures["ecg_faults"] = acquisition.ecg.faults
 figures["board_heap"] = free0 - free1
 figures["used"] = free1 - gc.mem_free()

@@ -40,7 +40,7 @@ def test_samples_times_and_interrupts(tmp_path):
         assert np.max(np.abs(np.array(block.data[0::2]) - 131072 * (1 - 0.01 * pulse))) < 25  # 1 ms of slope: 10
         assert np.max(np.abs(np.array(block.data[1::2]) - 120000 * (1 - 0.02 * pulse))) < 40
     assert 1150 < sum(b.n for b in blocks) <= 1200
-    assert result.end["lost"] == [0, 0]
+    assert result.end["lost"] == [0, 0, 0]
 
 
 def test_ecg_is_the_amplifiers_output(tmp_path):
@@ -68,7 +68,7 @@ def test_the_rate_is_measured(tmp_path, error):
             assert abs(block.period_us - true_us) <= 0.002 * true_us
         if block.t0_ms > 10000:
             assert abs(block.period_us - true_us) <= 0.0005 * true_us
-    assert result.end["lost"] == [0, 0]
+    assert result.end["lost"] == [0, 0, 0]
 
 
 def test_two_runs_are_equal_byte_for_byte_at_any_speed(tmp_path):
@@ -91,7 +91,7 @@ def test_both_engines_are_equal(tmp_path):
 def test_speed_20_is_kept_and_loses_nothing(tmp_path):
     result = run(tmp_path, Scenario(recording()), 40, speed=20, show="")
     assert result.end["real_ms"] >= 1950  # never faster; a busy machine is slower, and loses nothing either
-    assert result.end["lost"] == [0, 0] and result.end["count"][str(PPG)] > 3900
+    assert result.end["lost"] == [0, 0, 0] and result.end["count"][str(PPG)] > 3900
 
 
 def test_a_stopped_host_loses_nothing(tmp_path):
@@ -110,7 +110,7 @@ def test_a_stopped_host_loses_nothing(tmp_path):
     bus.read = sleepy
     scenario.wiring = lambda: wiring
     result = run(tmp_path, scenario, 10, speed=20, show="")
-    assert slow["calls"] > 80 and result.end["lost"] == [0, 0]
+    assert slow["calls"] > 80 and result.end["lost"] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("ecg,lock", [("ad8232", "1"), ("max30003", "irq")])
@@ -136,7 +136,7 @@ def test_a_stall_overflows_the_fifo_and_is_a_gap(tmp_path):
 
 def test_a_short_stall_is_bridged_in_the_ecg(tmp_path):
     result = run(tmp_path, Scenario(recording(), faults=(Stall(5, 0.014),), ecg="ad8232"), 8)
-    assert len(result.flagged(ECG, GAP)) == 1 and result.end["lost"] == [0, 0]
+    assert len(result.flagged(ECG, GAP)) == 1 and result.end["lost"] == [0, 0, 0]
     assert sum(b.n for b in result.of(ECG)) >= 1960
 
 
@@ -236,5 +236,5 @@ def test_without_the_interrupt_line_the_fifo_is_polled(tmp_path):
     del wiring["irq:max30102"]
     scenario.wiring = lambda: wiring
     result = run(tmp_path, scenario, 25)
-    assert result.end["lost"] == [0, 0] and len(result.flagged(PPG, GAP)) == 1
+    assert result.end["lost"] == [0, 0, 0] and len(result.flagged(PPG, GAP)) == 1
     assert all(abs(b.period_us - 9804) < 40 for b in result.of(PPG) if b.t0_ms > 12000)

@@ -25,6 +25,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import signal
 
+from boards.virtual.devices.part import Part
+
 STATUS, EN_INT, EN_INT2, MNGR_INT, MNGR_DYN = 0x01, 0x02, 0x03, 0x04, 0x05
 SW_RST, SYNCH, FIFO_RST, INFO = 0x08, 0x09, 0x0A, 0x0F
 CNFG_GEN, CNFG_CAL, CNFG_EMUX, CNFG_ECG, CNFG_RTOR1, CNFG_RTOR2 = 0x10, 0x12, 0x14, 0x15, 0x1D, 0x1E
@@ -57,7 +59,7 @@ _NOISE = np.random.default_rng(30003).standard_normal(8191)
 _NEVER = float("inf")
 
 
-class Max30003:
+class Max30003(Part):
     """One part. ecg: mV between the electrodes, at fs Hz from time 0. off_s: [(from, to)] in which the positive
     electrode is off.
 
@@ -79,15 +81,14 @@ class Max30003:
         offset_mv: float = 30.0,
         noise_uv: float = 0.8,
     ):
+        super().__init__(brownouts_us)
         self._fine, self._fs = _fine(ecg, fs)
         self._filtered: dict[int, np.ndarray] = {}
         ends_us = 1e6 * len(self._fine) / self._fs
         self._off_us = [(1e6 * a, 1e6 * b) for a, b in off_s] + [(ends_us, _NEVER)]
         self._clock = 1.0 + clock_error
         self._part = part
-        self._brownouts_us = sorted(brownouts_us)
         self._contact_mohm, self._offset_mv, self._noise_uv = contact_mohm, offset_mv, noise_uv
-        self._now_us = 0
         self._fell_us: int | None = None  # the line fell because of what was written, not yet told
         self._power_on(0)
 
@@ -132,20 +133,7 @@ class Max30003:
         edges = [edge for edge in edges if edge < _NEVER]
         return max(t_us, int(min(edges))) if edges else None
 
-    def level(self, t_us: int) -> int:
-        """Level of INTB: 0 while an interrupt waits."""
-        self.advance(t_us)
-        return 0 if self._low() else 1
-
     # Time.
-
-    def advance(self, t_us: int) -> None:
-        """Let the part live until t_us. Time never goes back."""
-        while self._brownouts_us and self._brownouts_us[0] <= t_us:
-            at_us = self._brownouts_us.pop(0)
-            self._live(at_us)
-            self._power_on(at_us)
-        self._live(t_us)
 
     def _live(self, t_us: int) -> None:
         self._now_us = max(self._now_us, t_us)

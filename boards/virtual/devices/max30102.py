@@ -24,6 +24,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from boards.virtual.devices.part import Part
+
 ADDRESS = 0x57
 PART_ID = 0x15
 REVISION = 0x03
@@ -57,7 +59,7 @@ _NOISE = np.random.default_rng(30102).standard_normal(8191)
 Light = Callable[[np.ndarray, str], np.ndarray]
 
 
-class Max30102:
+class Max30102(Part):
     """One part. light(t_us, "red"|"ir") -> nA of photocurrent per mA of LED current; ambient_na(t_us) likewise in nA.
 
     clock_error: relative error of the sample oscillator (0.03: 3 % too many samples). brownouts_us: times at which
@@ -77,15 +79,14 @@ class Max30102:
         noise_counts: float = 2.0,
         ambient_na: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
+        super().__init__(brownouts_us)
         self._light = light
         self._clock = 1.0 + clock_error
         self._part_id = part_id
-        self._brownouts_us = sorted(brownouts_us)
         self._leds = ("ir", "red") if swap_leds else ("red", "ir")
         self._die_c = die_c
         self._noise_counts = noise_counts
         self._ambient_na = ambient_na
-        self._now_us = 0
         self._power_on(0)
 
     # Bus.
@@ -127,20 +128,7 @@ class Max30102:
                 edges.append(self._sample_us(self._made + more - 1))
         return min(edges) if edges else None
 
-    def level(self, t_us: int) -> int:
-        """Level of the INT line (open drain with a pull-up): 0 while an interrupt waits."""
-        self.advance(t_us)
-        return 0 if self._low() else 1
-
     # Time.
-
-    def advance(self, t_us: int) -> None:
-        """Let the part live until t_us. Time never goes back."""
-        while self._brownouts_us and self._brownouts_us[0] <= t_us:
-            at_us = self._brownouts_us.pop(0)
-            self._live(at_us)
-            self._power_on(at_us)
-        self._live(t_us)
 
     def _live(self, t_us: int) -> None:
         self._now_us = max(self._now_us, t_us)

@@ -5,22 +5,29 @@ import asyncio
 from vigil.app.ecg_source import ecg_source
 from vigil.app.ppg_source import PpgSource
 
+try:
+    from vigil.app.acc_source import AccSource
+except ImportError:  # the image is of a profile without it
+    AccSource = None
+
 
 class Acquisition:
     """push(block) takes each core SampleBlock, during the call only.
 
     A missing part is remembered as absent (its blocks say ABSENT), asked again every few seconds, and never stops
-    the others. `ecg` and `ppg` have `present`, `lost` (samples) and `faults` (times started again) for the status.
+    the others. `ecg`, `ppg` and `acc` (None in an image without it) have `present`, `lost` (samples) and `faults`
+    (times started again) for the status.
     """
 
     def __init__(self, board, push):
         self._until_ms = getattr(board, "until_ms", None)
         self.ecg = ecg_source(board, push)
         self.ppg = PpgSource(board, push)
+        self.acc = AccSource(board, push) if AccSource else None
 
     async def run(self):
         """Acquire until board.until_ms, or for ever. May be run again after it failed or was cancelled."""
-        tasks = [asyncio.create_task(source.run(self._until_ms)) for source in (self.ecg, self.ppg)]
+        tasks = [asyncio.create_task(source.run(self._until_ms)) for source in (self.ecg, self.ppg, self.acc) if source]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -47,6 +47,8 @@ class Max30102:
     its counter reaches (31 a read).
     """
 
+    keeps_newest = False  # when full, the part keeps the oldest
+
     def __init__(self, i2c):
         self._i2c = i2c
         self._one = bytearray(1)

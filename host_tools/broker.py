@@ -4,6 +4,10 @@ A certificate with common name <id> may publish `v1/<id>/r` (envelopes) and subs
 (acknowledgements) and `v1/<id>/c` (commands). The gateway's may subscribe to every `r` and publish every `a` and
 `c`. Nobody may do anything else, and nobody without a certificate of our authority gets past the handshake.
 
+A device may be admitted with one certificate only, by that certificate's own name: another one of the same device, or
+one that was revoked, passes the handshake (the server knows no revocation list) and is refused at its first packet.
+`admit` takes effect at once: who is connected with what is no longer admitted is thrown out.
+
 NATS calls the topic v1/x/r the subject v1.x.r. It says PUBACK also to what it drops for lack of permission, and
 its PUBACK says nothing about the database: only the gateway's own acknowledgement frees the device's queue.
 """
@@ -19,11 +23,13 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from host_tools import children
 from host_tools.errors import UserError
-from host_tools.pki import SERVER_NAME, Authority, private_folder
+from host_tools.keys import private_folder
+from host_tools.pki import SERVER_NAME, Authority
 
 GATEWAY = "gateway"  # common name and client id of the gateway
 _MAX_PAYLOAD_BYTES = 64 * 1024
@@ -48,7 +54,7 @@ mqtt {{
 }}
 """
 _USER = (
-    '  {{ user: "CN={name}", allowed_connection_types: ["MQTT"], permissions: '
+    '  {{ user: "{name}", allowed_connection_types: ["MQTT"], permissions: '
     "{{ publish: [{publish}], subscribe: [{subscribe}] }} }}"
 )
 _QOS1_DELIVERY = '"$MQTT.sub.>"'  # where NATS delivers to a QoS 1 subscriber; the MQTT side cannot name it
@@ -83,8 +89,9 @@ class Broker:
         self._config_path = folder / "nats.conf"
         self._devices_path = folder / "devices"
         self._process: subprocess.Popen | None = None
-        known = self._devices_path.read_text().split() if self._devices_path.exists() else []
-        self._devices = set(known)
+        lines = self._devices_path.read_text().splitlines() if self._devices_path.exists() else []
+        # Device id to the names of its admitted certificates; none: any of our authority's for that device.
+        self._devices = {words[0]: tuple(words[1:]) for line in lines if (words := line.split())}
 
     def __enter__(self) -> Broker:
         self.start()
@@ -130,16 +137,31 @@ class Broker:
         children.kill(self._process)
         self._process = None
 
-    def add_device(self, device_id: str, timeout_s: float = 5) -> None:
-        """Let the certificate with CN `device_id` use its topics, without disturbing who is connected."""
-        if not _DEVICE_ID.fullmatch(device_id):
+    def add_device(self, device_id: str) -> None:
+        """Let any certificate with CN `device_id` use its topics, without disturbing who is connected."""
+        if device_id not in self._devices:
+            self.admit({**self._devices, device_id: ()})
+
+    def admit(self, devices: Mapping[str, Sequence[str]], timeout_s: float = 5) -> bool:
+        """Admit these devices and no others; returns whether anything changed.
+
+        devices: device id to the names of its certificates (host_tools.pki.certificate_name); an empty sequence
+        admits any certificate with that common name. Whoever stays admitted stays connected.
+        """
+        wanted = {device: tuple(names) for device, names in devices.items()}
+        if not all(_DEVICE_ID.fullmatch(device) for device in wanted):
             raise UserError("a device id is 16 lower-case hex digits", "it is printed when the device is provisioned")
-        if device_id in self._devices:
-            return
-        self._devices.add(device_id)
-        self._devices_path.write_text("\n".join(sorted(self._devices)) + "\n")
-        if self.pid is None:
-            return
+        if wanted == self._devices:
+            return False
+        self._devices = wanted
+        lines = [" ".join((device, *names)) + "\n" for device, names in sorted(wanted.items())]
+        self._devices_path.write_text("".join(lines))
+        if self.pid is not None:
+            self._reload(timeout_s)
+        return True
+
+    def _reload(self, timeout_s: float) -> None:
+        assert self.pid is not None
         said = self._log_text().count("Reloaded server configuration")
         self._write_config()
         os.kill(self.pid, signal.SIGHUP)
@@ -154,10 +176,11 @@ class Broker:
 
     def _write_config(self) -> None:
         certificate, key = self.authority.server()
-        users = [self._user(GATEWAY, publish=["v1.*.a", "v1.*.c"], subscribe=["v1.*.r"])]
+        users = [self._user(f"CN={GATEWAY}", publish=["v1.*.a", "v1.*.c"], subscribe=["v1.*.r"])]
         users += [
-            self._user(name, publish=[f"v1.{name}.r"], subscribe=[f"v1.{name}.a", f"v1.{name}.c"])
-            for name in sorted(self._devices)
+            self._user(name, publish=[f"v1.{device}.r"], subscribe=[f"v1.{device}.a", f"v1.{device}.c"])
+            for device, names in sorted(self._devices.items())
+            for name in names or (f"CN={device}",)
         ]
         text = _CONFIG.format(
             max_payload=_MAX_PAYLOAD_BYTES,

@@ -63,15 +63,26 @@ def run(
 def gateway(
     state: Annotated[Path | None, typer.Option(help="state folder that holds gateway.toml")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML: broker, store, ca, certificate, key")] = None,
+    show: Annotated[
+        bool | None, typer.Option("--show/--no-show", help="print readings (default: at a terminal)")
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Verify, store and acknowledge envelopes from an MQTT broker until stopped (SIGTERM)."""
+    """Verify, store and acknowledge envelopes from an MQTT broker until stopped (SIGTERM).
+
+    Without --state and --config it is your own, which `vigil provision` has made, with a broker of its own.
+    """
+    from host_tools import paths
     from host_tools.gateway import CONFIG_NAME, Config, serve
 
+    if state is None and config is None and (paths.gateway_dir() / CONFIG_NAME).exists():
+        state = paths.gateway_dir()
     if (state is None) == (config is None):
-        raise UserError("the gateway needs --state or --config", "one of the two names its settings")
+        hint = "one of the two names its settings; without either it serves the devices that you have provisioned"
+        raise UserError("the gateway needs --state or --config", hint)
     path = config or (state or Path()) / CONFIG_NAME
-    serve(Config.read(path), as_json=as_json)
+    readings = (sys.stdout.isatty() and not as_json) if show is None else show
+    serve(Config.read(path), as_json=as_json, state=path.parent, show=readings)
 
 
 @app.command()
@@ -240,6 +251,101 @@ def flash(
     slow = "" if done["baud"] == baud else f", at {done['baud']} baud because {baud} failed"
     print(f"written and verified: {len(done['regions'])} regions on {done['port']}{slow}")
     print("next: press the board's reset button if it does not start by itself")
+
+
+_Port = Annotated[str | None, typer.Option(help="serial port, pty or socket://HOST:PORT; the only board's, without")]
+_State = Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")]
+
+
+@app.command()
+def provision(
+    port: _Port = None,
+    wifi_ssid: Annotated[
+        str | None, typer.Option(help="network to join; its key is asked for, or VIGIL_WIFI_KEY")
+    ] = None,
+    wifi_key_file: Annotated[Path | None, typer.Option(help="file with the network's key in its first line")] = None,
+    open_wifi: Annotated[bool, typer.Option("--open-wifi", help="the network has no key")] = False,
+    host: Annotated[str | None, typer.Option(help="where the device finds the gateway (this machine, without)")] = None,
+    port_number: Annotated[int | None, typer.Option(help="of the gateway's broker (8883)")] = None,
+    name: Annotated[str | None, typer.Option(help="of the device, for people")] = None,
+    leds: Annotated[str | None, typer.Option(help="normal or swapped: skips the question")] = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="a board without sensors is fine")] = False,
+    state: _State = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Give a flashed board its certificate and settings, test it, and make it known to the gateway."""
+    from host_tools import commands
+
+    commands.provision(
+        port=port,
+        wifi_ssid=wifi_ssid,
+        wifi_key_file=wifi_key_file,
+        open_wifi=open_wifi,
+        host=host,
+        port_number=port_number,
+        name=name,
+        leds=leds,
+        allow_missing=allow_missing,
+        state=state,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def doctor(port: _Port = None, as_json: _AsJson = False) -> None:
+    """Say in plain words what is wrong with a connected board; nothing is changed on it."""
+    from host_tools import commands
+
+    raise typer.Exit(commands.doctor(port, as_json=as_json))
+
+
+device = typer.Typer(no_args_is_help=True, help="The devices that the gateway knows.")
+app.add_typer(device, name="device")
+_Who = Annotated[str, typer.Argument(help="name, id, or the beginning of an id")]
+
+
+@device.command("list")
+def device_list(state: _State = None, as_json: _AsJson = False) -> None:
+    """Every device: id, name, state, when it was last heard, when its certificate ends."""
+    from host_tools import commands
+
+    commands.device_list(state, as_json=as_json)
+
+
+@device.command("show")
+def device_show(who: _Who, state: _State = None, as_json: _AsJson = False) -> None:
+    """Everything that is known of one device."""
+    from host_tools import commands
+
+    commands.device_show(who, state, as_json=as_json)
+
+
+@device.command("revoke")
+def device_revoke(
+    who: _Who,
+    state: _State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Hear and believe nothing more from a device, for ever; one that is connected is thrown out."""
+    from host_tools import commands
+
+    commands.device_revoke(who, state, yes=yes, as_json=as_json)
+
+
+@device.command("rotate")
+def device_rotate(
+    who: _Who,
+    port: _Port = None,
+    key: Annotated[bool, typer.Option("--key", help="a new identity, too; unsent readings are lost")] = False,
+    state: _State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Give a connected device a new certificate; the old one is refused from then on."""
+    from host_tools import commands
+
+    commands.device_rotate(who, port, new_key=key, state=state, yes=yes, as_json=as_json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ import signal
 import threading
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -191,12 +192,13 @@ class Config:
     certificate: str = ""
     key: str = ""
     client_id: str = "gateway"
+    listen: str = ""  # host:port of a broker of our own (host_tools.embedded); empty: it is somebody else's
 
     @classmethod
-    def for_state(cls, state: Path, *, broker: str, ca: Path, certificate: Path, key: Path) -> Config:
+    def for_state(cls, state: Path, *, broker: str, ca: Path, certificate: Path, key: Path, listen: str = "") -> Config:
         """The configuration of a gateway whose database is in a state folder."""
         store = sqlite_url(state / "vigil.db")
-        return cls(broker, store, str(ca), str(certificate), str(key))
+        return cls(broker, store, str(ca), str(certificate), str(key), listen=listen)
 
     def write(self, path: Path) -> None:
         """Write as TOML."""
@@ -228,13 +230,25 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def serve(config: Config, *, as_json: bool = False) -> None:
-    """Run a gateway in this process until SIGTERM or SIGINT."""
+def serve(config: Config, *, as_json: bool = False, state: Path | None = None, show: bool = False) -> None:
+    """Run a gateway in this process until SIGTERM or SIGINT. show: print what is committed on stdout.
+
+    state: folder of the broker of our own, where the configuration says `listen`.
+    """
     log = EventLog(as_json=as_json)
     stop = threading.Event()
     before = os.umask(0o077)  # a database of vital signs is its owner's business
     try:
-        with Store(config.store) as store:
+        with ExitStack() as stack:
+            store = stack.enter_context(Store(config.store))
+            if config.listen:
+                from host_tools.embedded import Embedded
+
+                stack.enter_context(Embedded(config, state or Path(), store, log))
+            if show:
+                from host_tools.show import Show
+
+                stack.enter_context(Show(store))
             source = MqttSource(
                 config.broker,
                 ca=Path(config.ca) if config.ca else None,

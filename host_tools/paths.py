@@ -19,6 +19,18 @@ def cache_dir() -> Path:
     return path
 
 
+def keys_dir() -> Path:
+    """Folder with the user's own keys: the authority, releases, commands. VIGIL_HOME/keys where that is set."""
+    home = os.environ.get("VIGIL_HOME")
+    return Path(home) / "keys" if home else Path(platformdirs.user_config_dir("vigil")) / "keys"
+
+
+def gateway_dir() -> Path:
+    """Folder with the user's own gateway: database, broker, settings. VIGIL_HOME/gateway where that is set."""
+    home = os.environ.get("VIGIL_HOME")
+    return Path(home) / "gateway" if home else Path(platformdirs.user_data_dir("vigil")) / "gateway"
+
+
 def data_dir() -> Path | None:
     """Folder with recordings: VIGIL_DATA, else `../shared/data` beside a checkout; None when there is none."""
     named = os.environ.get("VIGIL_DATA")

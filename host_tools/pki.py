@@ -1,14 +1,14 @@
 """A certificate authority in a folder: who may open a connection. (Who is believed: see host_tools.verify.)
 
 P-256 throughout, because mbedTLS on the device has no Ed25519 for TLS. The folder and every key in it belong to
-the owner alone. A device's TLS key is made here, handed over once and not kept.
+the owner alone. A device's TLS key is made here, handed over once and not kept. Each certificate of a device has a name
+of its own (a URI, urn:vigil:<device id>:<serial>), so that the broker can admit one and refuse the one before it.
 """
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import secrets
 from pathlib import Path
 
@@ -19,35 +19,16 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from host_tools.errors import UserError
+from host_tools.keys import Passphrase, nobody, private_folder, read_key, write_key, write_private
 
 SERVER_NAME = "localhost"  # what a device expects the embedded broker to be called
 _AUTHORITY_DAYS = 3650
 _LEAF_DAYS = 825
 _BACKDATE = datetime.timedelta(days=1)  # a device whose clock runs late still accepts us
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write `content` so that only the owner can read it, from the first byte on."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can enter. Raises UserError when that is impossible."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError
-    except OSError as e:
-        raise UserError(f"cannot write to the folder `{path}`", "name a folder of your own with --state") from e
-    return path
 
 
 def _name(common_name: str) -> x509.Name:
@@ -59,28 +40,49 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey, encoding: Encoding) -> bytes:
 
 
 class Authority:
-    """The authority kept in `folder`: made on first use, loaded afterwards.
+    """The authority kept in `folder`: made on first use, loaded afterwards; its key is opened when it has to sign.
 
-    `ca_path` is the PEM certificate that clients and the broker trust; `ca_der` the same for a device.
+    `ca_path` is the PEM certificate that clients and the broker trust; `ca_der` the same for a device. Raises
+    UserError when half of it is missing, and when its key cannot be opened (host_tools.keys).
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, passphrase: Passphrase = nobody):
         self.folder = private_folder(folder)
         self.ca_path = folder / "ca.pem"
-        key_path = folder / "ca.key"
-        if key_path.exists() and self.ca_path.exists():
-            self._key = load_pem_private_key(key_path.read_bytes(), None)
-            self._certificate = x509.load_pem_x509_certificate(self.ca_path.read_bytes())
-        else:
-            self._key = ec.generate_private_key(ec.SECP256R1())
-            # The name carries a nonce: two authorities on one machine must not be mistaken for each other.
-            name = _name(f"Vigil local CA {secrets.token_hex(4)}")
-            builder = self._builder(name, name, self._key.public_key(), _AUTHORITY_DAYS)
-            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            builder = builder.add_extension(_usage(sign_certificates=True), critical=True)
-            self._certificate = builder.sign(self._key, hashes.SHA256())
-            write_private(key_path, _key_bytes(self._key, Encoding.PEM))
-            self.ca_path.write_bytes(self._certificate.public_bytes(Encoding.PEM))
+        self._key_path = folder / "ca.key"
+        self._passphrase = passphrase
+        self._opened = None
+        if self._key_path.exists() != self.ca_path.exists():
+            raise UserError(
+                f"the authority in `{folder}` is incomplete: ca.key and ca.pem belong together",
+                "restore both from your backup; with new ones every device has to be provisioned again",
+            )
+        if self.ca_path.exists():
+            try:
+                self._certificate = x509.load_pem_x509_certificate(self.ca_path.read_bytes())
+            except (OSError, ValueError) as e:
+                raise UserError(f"`{self.ca_path}` is not a certificate", "restore it from your backup") from e
+            return
+        self._opened = ec.generate_private_key(ec.SECP256R1())
+        # The name carries a nonce: two authorities on one machine must not be mistaken for each other.
+        name = _name(f"Vigil local CA {secrets.token_hex(4)}")
+        builder = self._builder(name, name, self._opened.public_key(), _AUTHORITY_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_usage(sign_certificates=True), critical=True)
+        self._certificate = builder.sign(self._opened, hashes.SHA256())
+        write_key(self._key_path, self._opened, "the authority", passphrase)
+        self.ca_path.write_bytes(self._certificate.public_bytes(Encoding.PEM))
+
+    @property
+    def _key(self):
+        if self._opened is None:
+            self._opened = read_key(self._key_path, "the authority", self._passphrase)
+        return self._opened
+
+    def open(self) -> None:
+        """Open the key now, so that what is wrong with it is said before anything else is done."""
+        if self._key.public_key() != self._certificate.public_key():
+            raise UserError(f"ca.key and ca.pem in `{self.folder}` are not a pair", "restore both from your backup")
 
     @property
     def ca_der(self) -> bytes:
@@ -103,7 +105,9 @@ class Authority:
 
     def device(self, device_id: str) -> tuple[bytes, bytes]:
         """A fresh certificate (CN = device id) and its key, both DER, for the device to keep."""
-        certificate, key = self._leaf(device_id, ExtendedKeyUsageOID.CLIENT_AUTH)
+        name = x509.UniformResourceIdentifier(f"urn:vigil:{device_id}:{secrets.token_hex(8)}")
+        own_name = x509.SubjectAlternativeName([name])
+        certificate, key = self._leaf(device_id, ExtendedKeyUsageOID.CLIENT_AUTH, own_name)
         return certificate.public_bytes(Encoding.DER), _key_bytes(key, Encoding.DER)
 
     def _pem_pair(self, name: str, purpose, *extensions: x509.ExtensionType) -> tuple[Path, Path]:
@@ -139,6 +143,21 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
+
+
+def certificate_name(certificate_der: bytes) -> str:
+    """The name by which the broker tells this certificate of a device from its others. ValueError without one."""
+    certificate = x509.load_der_x509_certificate(certificate_der)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.UniformResourceIdentifier)[0]
+    except (x509.ExtensionNotFound, IndexError):
+        raise ValueError("a certificate without a name of its own") from None
+
+
+def certificate_end_ms(certificate_der: bytes) -> int:
+    """UTC at which a certificate ends, in milliseconds."""
+    return round(1000 * x509.load_der_x509_certificate(certificate_der).not_valid_after_utc.timestamp())
 
 
 def _usage(*, sign_certificates: bool) -> x509.KeyUsage:

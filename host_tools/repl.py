@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from host_tools import ports
 from host_tools.errors import UserError
@@ -16,20 +18,24 @@ ARCHES += ("rv32imc", "rv64imc")  # by number, as sys.implementation._mpy has it
 MPY = (6, 3)  # version of .mpy files that our compiler makes
 _PC = ("linux", "darwin", "win32")  # a process: a soft reset would end it
 _ANSWER_S = 10
+_KNOCK_S = 1  # less than the window of boot.py
 _READ_S = 0.5  # longest wait in one read: without it a silent pty would block for ever
 
 _ASK = """
 import gc, json, sys
 gc.collect()
+hz, number = None, b""
 try:
     import machine
+    number = getattr(machine, "unique_id", bytes)()
     hz = machine.freq()
 except (ImportError, AttributeError):
-    hz = None
+    pass
 hz = hz[0] if isinstance(hz, tuple) else hz
 print(json.dumps({"platform": sys.platform, "machine": getattr(sys.implementation, "_machine", ""),
     "version": ".".join(str(n) for n in sys.implementation.version[:3]), "mpy": getattr(sys.implementation, "_mpy", 0),
-    "hz": hz, "heap_free": gc.mem_free(), "watched": "vigil.app.supervise" in sys.modules}))
+    "hz": hz, "hardware": number.hex(), "heap_free": gc.mem_free(), "watched": "vigil.app.supervise" in sys.modules,
+    "recent": getattr(sys.modules.get("vigil.core.log"), "recent", {})}))
 """
 _BEFORE = "import json, os, sys\nprint(json.dumps([os.getcwd(), list(sys.modules)]))"
 _FORGET = """
@@ -46,9 +52,10 @@ gc.collect()
 class Repl:
     """One board at its raw REPL. Use as a context: at the end the board is left as it was.
 
-    about: platform, machine, version, arch (None: bytecode only), hz (None: unknown), heap_free, watched (the
-    monitor ran, so that its watchdog may still run). A chip is reset softly before and after, so that what ran on it
-    runs again; a process on a PC forgets the modules that were loaded.
+    about: platform, machine, version, arch (None: bytecode only), hz (None: unknown), hardware (the chip's own number
+    in hex, empty on a PC), heap_free, watched (the monitor ran, so that its watchdog may still run), recent (the last
+    complaint of each of its areas). A chip is reset softly before and after (`resets`), so that what ran on it runs
+    again; a process on a PC forgets the modules that were loaded.
     """
 
     def __init__(self, port: str, *, soft_reset: bool | None = None):
@@ -70,11 +77,11 @@ class Repl:
         try:
             self._enter(False)
             self.about = json.loads(self.run(_ASK))
-            self._resets = self.about["platform"] not in _PC if soft_reset is None else soft_reset
-            if self._resets:
-                watched = self.about["watched"]
+            self.resets = self.about["platform"] not in _PC if soft_reset is None else soft_reset
+            if self.resets:
+                before = {name: self.about[name] for name in ("watched", "recent")}
                 self._enter(True)
-                self.about = json.loads(self.run(_ASK)) | {"watched": watched}
+                self.about = json.loads(self.run(_ASK)) | before
             self._before = tuple(json.loads(self.run(_BEFORE)))
             number = self.about["mpy"]
             if number and (number & 0xFF, number >> 8 & 3) != MPY:
@@ -87,7 +94,7 @@ class Repl:
             self._transport.close()
             raise
 
-    def __enter__(self) -> Repl:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc) -> None:
@@ -103,8 +110,17 @@ class Repl:
             raise self._silent from e
 
     def _enter(self, soft_reset: bool) -> None:
+        """Knock again and again: a board that is starting, or restarting, hears Ctrl-C in the window of boot.py."""
+        deadline_s = time.monotonic() + _ANSWER_S
         with self._plainly():
-            self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=_ANSWER_S)
+            while True:
+                left_s = deadline_s - time.monotonic()
+                try:
+                    wait_s = max(1, round(left_s)) if soft_reset else _KNOCK_S
+                    return self._transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=wait_s)
+                except self._error:
+                    if left_s <= _KNOCK_S or soft_reset:
+                        raise
 
     def mount(self, folder: Path) -> None:
         """Let the board see `folder` as its current one, first in its import path; nothing is written to it."""
@@ -143,10 +159,10 @@ class Repl:
         with contextlib.suppress(self._error, OSError, ValueError), contextlib.redirect_stdout(io.StringIO()):
             if self._mounted:
                 transport.umount_local()
-            if not self._resets:
+            if not self.resets:
                 transport.exec_raw(_FORGET % self._before, timeout=_ANSWER_S)
             transport.exit_raw_repl()
-            if self._resets:
+            if self.resets:
                 transport.serial.write(b"\x04")
         with contextlib.suppress(OSError):
             transport.close()

@@ -6,11 +6,13 @@ Ctrl-D ends a unix process: the relay then starts another one and says what a bo
 """
 
 import contextlib
+import fcntl
 import os
 import pty
 import select
 import socket
 import subprocess
+import termios
 import threading
 import tty
 
@@ -20,10 +22,14 @@ BANNER = b"raw REPL; CTRL-B to exit"
 
 
 class Relay:
-    """port: what a tool opens. resets: soft resets so far. mute: a board that answers nothing."""
+    """port: what a tool opens. resets: soft resets so far. mute: a board that answers nothing. environment: more of it.
 
-    def __init__(self, kind, *, heap="1m", cwd=None, mute=False):
+    program: runs at each start, as main.py does on a board, but not after a reset into the raw REPL.
+    """
+
+    def __init__(self, kind, *, heap="1m", cwd=None, mute=False, environment=None, program=None):
         self._heap, self._cwd, self._mute = heap, cwd, mute
+        self._environment, self._program = environment or interpreter.environment(), program
         self.resets = 0
         self._process = None
         self._stop = threading.Event()
@@ -52,27 +58,38 @@ class Relay:
         if self._server is not None:
             self._server.close()
 
-    def _start(self):
+    def _start(self, raw=False):
         self._inner, slave = pty.openpty()
         tty.setraw(slave)  # the port gives the terminal back this way while it runs a program
+        if self._program:  # Ctrl-C interrupts what runs
+            mode = termios.tcgetattr(slave)
+            mode[3] |= termios.ISIG
+            termios.tcsetattr(slave, termios.TCSANOW, mode)
         self._process = subprocess.Popen(
             interpreter.command("-i", heap=self._heap)[:-1],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=self._cwd,
-            env=interpreter.environment(),
+            env=self._environment,
             start_new_session=True,
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if self._program else None,
         )
         os.close(slave)
+        self._raw = raw
+        if self._program and not raw:
+            os.write(self._inner, f"exec(open({str(self._program)!r}).read())\r".encode())
 
     def _soft_reset(self):
+        """A board stays in raw mode through a reset that was asked for there."""
         self.resets += 1
         os.close(self._inner)
         self._process.wait()
         self._send(b"\r\nMPY: soft reboot\r\n")
-        self._start()
-        os.write(self._inner, b"\x01")  # a board stays in raw mode
+        self._start(self._raw)
+        if not self._raw:
+            return
+        os.write(self._inner, b"\x01")
         seen = b""
         while BANNER not in seen:
             seen += os.read(self._inner, 4096)
@@ -107,6 +124,8 @@ class Relay:
                     self._outer = self._server.accept()[0]
                     self._outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 elif data := self._receive():
+                    for byte, raw in ((b"\x01", True), (b"\x02", False)):
+                        self._raw = raw if byte in data else self._raw
                     os.write(self._inner, data)
             if self._inner in ready:
                 with contextlib.suppress(OSError):  # it has ended; the next turn sees that

@@ -11,16 +11,18 @@ class LinkSettings:
     """Where the broker is and how both sides prove who they are.
 
     host: name or address. port: 1..65535. server_name: name that the broker's certificate must carry.
-    ca_path, cert_path, key_path: DER files on the device.
+    ca_path, cert_path, key_path: DER files on the device. client_id: of the MQTT session, which a broker gives to
+    whoever names it: provisioning makes it unguessable. None: the device id.
     """
 
-    def __init__(self, host, port, server_name, tls_path):
+    def __init__(self, host, port, server_name, tls_path, client_id=None):
         self.host = host
         self.port = port
         self.server_name = server_name
         self.ca_path = tls_path + "/ca.der"
         self.cert_path = tls_path + "/client.der"
         self.key_path = tls_path + "/client.key"
+        self.client_id = client_id
 
 
 def _text(board, name: str) -> str:
@@ -37,7 +39,9 @@ def link_settings(board) -> LinkSettings:
     port = _text(board, "link.port")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError("link.port is not a number from 1 to 65535" + _PROVISION)
-    settings = LinkSettings(_text(board, "link.host"), int(port), _text(board, "link.server_name"), board.fs + "/tls")
+    client_id = _text(board, "link.client") if board.keystore.get("link.client") else None
+    names = _text(board, "link.host"), int(port), _text(board, "link.server_name")
+    settings = LinkSettings(*names, board.fs + "/tls", client_id)
     for path in (settings.ca_path, settings.cert_path, settings.key_path):
         try:
             size = os.stat(path)[6]

@@ -7,6 +7,7 @@ ERROR = 3
 
 _NAMES = ("debug", "info", "warn", "error")
 _threshold = INFO
+recent = {}  # area: its last WARN or ERROR of this boot, for `vigil doctor`
 
 
 def set_level(level: int) -> None:
@@ -17,5 +18,7 @@ def set_level(level: int) -> None:
 
 def log(level: int, area: str, text: str) -> None:
     """Print one line. area: the part that speaks (link, queue, app ...)."""
+    if level >= WARN:
+        recent[area] = text
     if level >= _threshold:
         print(_NAMES[level], area + ":", text)

@@ -293,7 +293,7 @@ def provision(
 
 @app.command()
 def doctor(port: _Port = None, as_json: _AsJson = False) -> None:
-    """Say in plain words what is wrong with a connected board; nothing is changed on it."""
+    """Say in plain words what is wrong with a connected board; nothing on it stays changed."""
     from host_tools import commands
 
     raise typer.Exit(commands.doctor(port, as_json=as_json))

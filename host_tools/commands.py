@@ -12,7 +12,7 @@ from pathlib import Path
 
 from host_tools import ports
 from host_tools.errors import UserError
-from host_tools.home import Home
+from host_tools.home import PORT, Home
 from host_tools.registry import Device
 
 _COLOURS = {"good": "green", "warning": "yellow", "failed": "red"}
@@ -40,7 +40,7 @@ def provision(
     wishes.check()
     port = port or ports.find()
     ports.check(port)
-    with Home(state, make=True) as home:
+    with Home(state, make=True, port=port_number or PORT) as home:
         done = work.provision(
             port,
             wishes,

@@ -21,10 +21,13 @@ PORT = 8883  # MQTT over TLS, as registered with IANA
 class Home(AbstractContextManager):
     """Opened as a context. make: create what is not there yet; else a UserError says that nothing was provisioned.
 
-    authority, signing (keys that devices pin), store, register, config (the gateway's), state (its folder).
+    port: where its broker shall listen, when it is made. authority, signing (keys that devices pin), store, register,
+    config (the gateway's), state (its folder).
     """
 
-    def __init__(self, state: Path | None = None, *, make: bool = False, passphrase: Passphrase = from_user):
+    def __init__(
+        self, state: Path | None = None, *, make: bool = False, port: int = PORT, passphrase: Passphrase = from_user
+    ):
         self.state = state or paths.gateway_dir()
         self.config_path = self.state / CONFIG_NAME
         if not make and not self.config_path.exists():
@@ -35,7 +38,7 @@ class Home(AbstractContextManager):
         self.authority = Authority(keys, passphrase)
         self.signing = SigningKeys(keys, passphrase)
         if not self.config_path.exists():
-            self._make()
+            self._make(port)
         self.config = Config.read(self.config_path)
         self.store = Store(self.config.store)
         self.register = Register(self.store)
@@ -43,7 +46,7 @@ class Home(AbstractContextManager):
     def __exit__(self, *_: object) -> None:
         self.store.close()
 
-    def _make(self) -> None:
+    def _make(self, port: int) -> None:
         """Everything that the gateway needs afterwards without the authority's key."""
         private_folder(self.state)
         self.authority.open()
@@ -51,11 +54,11 @@ class Home(AbstractContextManager):
         certificate, key = self.authority.client(GATEWAY)
         config = Config.for_state(
             self.state.absolute(),
-            broker=f"mqtts://localhost:{PORT}",
+            broker=f"mqtts://localhost:{port}",
             ca=self.authority.ca_path,
             certificate=certificate,
             key=key,
-            listen=f"0.0.0.0:{PORT}",
+            listen=f"0.0.0.0:{port}",
         )
         config.write(self.config_path)
 

@@ -24,13 +24,17 @@ class Parts(Server):
         super()._serve(connection, stream)
 
 
+RUN = f"exec(open({str(BOARDS / 'virtual' / 'run.py')!r}).read())"
+
+
 @contextlib.contextmanager
-def board(folder, scenario, *, program=BOARDS / "virtual" / "run.py", tree=None, more=None, kind="pty"):
-    """A relay to a device whose flash is `folder`. tree: folders with the firmware; program: its main.py, None: none."""
+def board(folder, scenario, *, program=RUN, more=None, boot=None, folders=None):
+    """A relay to a device whose flash is `folder`. program: its main.py, None: none. folders: with its firmware."""
     folder.mkdir(exist_ok=True)
-    folders = tree or [*interpreter.import_path("viper"), virtual.board_tree()]
+    if folders is None:
+        folders = [*interpreter.import_path("viper"), virtual.board_tree()]
     with Parts(scenario) as parts:
         environment = interpreter.environment(*[Path(f).resolve() for f in folders])
         environment |= {"VIGIL_STATE": str(folder), "VIGIL_LINK": parts.address} | (more or {})
-        with Relay(kind, environment=environment, cwd=folder, program=program, heap="4m") as relay:
+        with Relay("pty", environment=environment, cwd=folder, boot=boot, program=program, heap_kb=4096) as relay:
             yield relay

@@ -24,12 +24,14 @@ BANNER = b"raw REPL; CTRL-B to exit"
 class Relay:
     """port: what a tool opens. resets: soft resets so far. mute: a board that answers nothing. environment: more of it.
 
-    program: runs at each start, as main.py does on a board, but not after a reset into the raw REPL.
+    boot: a script that runs at each start, as boot.py does on a board. program: a line of Python that is typed after
+    it, as a board runs main.py, but not after a reset into the raw REPL.
     """
 
-    def __init__(self, kind, *, heap="1m", cwd=None, mute=False, environment=None, program=None):
-        self._heap, self._cwd, self._mute = heap, cwd, mute
+    def __init__(self, kind, *, heap_kb=1024, cwd=None, mute=False, environment=None, boot=None, program=None):
+        self._heap_kb, self._cwd, self._mute = heap_kb, cwd, mute
         self._environment, self._program = environment or interpreter.environment(), program
+        self._boot = boot
         self.resets = 0
         self._process = None
         self._stop = threading.Event()
@@ -66,7 +68,12 @@ class Relay:
             mode[3] |= termios.ISIG
             termios.tcsetattr(slave, termios.TCSANOW, mode)
         self._process = subprocess.Popen(
-            interpreter.command("-i", heap=self._heap)[:-1],
+            [
+                interpreter.micropython(),
+                "-X",
+                f"heapsize={self._heap_kb}k",
+                *(["-i", str(self._boot)] if self._boot else []),
+            ],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -78,7 +85,7 @@ class Relay:
         os.close(slave)
         self._raw = raw
         if self._program and not raw:
-            os.write(self._inner, f"exec(open({str(self._program)!r}).read())\r".encode())
+            os.write(self._inner, self._program.encode() + b"\r")
 
     def _soft_reset(self):
         """A board stays in raw mode through a reset that was asked for there."""

@@ -19,6 +19,7 @@ KIND_NAMES = {
     records.HRV_SDNN: "hrv_sdnn",
     records.HRV_RMSSD: "hrv_rmssd",
     records.HRV_PNN50: "hrv_pnn50",
+    records.VENTRICULAR_RATE: "ventricular_rate",
 }
 UNIT_NAMES = {
     records.DIMLESS: "",

@@ -11,7 +11,7 @@ what a wearer would get: samples are quantised as the front end would (`frontend
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from signal_models.recording import Recording
 from vigil.core import records
 
 __all__ = ["ENGINES", "Reading", "ReplayResult", "replay", "replay_recording", "rhythm_from_rr"]
+
+_BEAT_LABELS = {0: "N", records.BEAT_VENTRICULAR: "V", records.BEAT_UNCLASSED: "Q"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """ecg_beats_s: R peaks, ppg_beats_s: pulse onsets, both in seconds. readings: in the order they were made."""
+    """ecg_beats_s: R peaks, ppg_beats_s: pulse onsets, both in seconds. readings: in the order they were made.
+
+    ecg_beat_labels: for each R peak N (normal), V (ventricular) or Q (it cannot be told), as WFDB has it.
+    """
 
     ecg_beats_s: np.ndarray
     ppg_beats_s: np.ndarray
     readings: list[Reading]
+    ecg_beat_labels: list[str] = field(default_factory=list)
 
     def of(self, kind: str) -> list[Reading]:
         """Readings of one kind."""
@@ -84,20 +90,22 @@ def replay(
     if accel is not None:
         streams.append(frontend.accel_stream(accel, accel_fs))
     beats: dict[int, list[float]] = {records.ECG: [], records.PPG: []}
+    labels: list[str] = []
     readings = []
     rates = {s.source: s.fs for s in streams}
     end_s = max((s.duration_s for s in streams), default=0.0)
     for line in engines.play(frontend.interleave(streams), engine):
         tag, *numbers = line
         if tag == "B":
-            source, index, frac_q8 = numbers
-            assert index is not None and frac_q8 is not None
+            source, index, frac_q8, flags = numbers
+            if source == records.ECG:
+                labels.append(_BEAT_LABELS[flags])
             beats[source].append((index + frac_q8 / 256) / rates[source])
         else:
             readings.append(_reading(*numbers))
     readings = [r for r in readings if r.t_end_s <= end_s]  # the front end's tail is nobody's heart
     ecg_s, ppg_s = (np.array([t for t in beats[source] if t < end_s]) for source in (records.ECG, records.PPG))
-    return ReplayResult(ecg_s, ppg_s, readings)
+    return ReplayResult(ecg_s, ppg_s, readings, labels[: len(ecg_s)])
 
 
 def replay_recording(recording: Recording, engine: str = "micropython") -> ReplayResult:

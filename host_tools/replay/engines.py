@@ -79,7 +79,7 @@ def _run(task: str, payload: bytes, engine: str) -> Iterator[Event]:
 
 
 def play(blocks: Iterable[Block], engine: str) -> Iterator[Event]:
-    """Yield ("B", source, index, frac_q8) and ("R", kind, mantissa, ...) events."""
+    """Yield ("B", source, index, frac_q8, flags) and ("R", kind, mantissa, ...) events."""
     return _run("play", _encode(blocks), engine)
 
 

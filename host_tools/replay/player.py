@@ -1,7 +1,7 @@
 """Runs under MicroPython and under CPython: feeds a file of blocks to the firmware's pipeline and tells what comes out.
 
 As a program: `micropython player.py play FILE` or `micropython player.py rhythm FILE`. Prints a line an event:
-`B source index frac_q8`, `R kind mantissa exp10 unit quality t_start_ms t_end_ms absent` (mantissa `-` for none),
+`B source index frac_q8 flags`, `R kind mantissa exp10 unit quality t_start_ms t_end_ms absent` (mantissa `-` for none),
 `L label`. The file: headers `<BBHHIII` (source, columns, rows, flags, period_us, t0_ms, seq), column codes, data.
 """
 
@@ -19,7 +19,7 @@ def play(read, emit):
     from vigil.core.records import PPG, SampleBlock
 
     def on_beat(beat):
-        emit("B", (beat.source, beat.index, beat.frac_q8))
+        emit("B", (beat.source, beat.index, beat.frac_q8, beat.flags))
 
     pipeline = Pipeline(on_beat)
     size = struct.calcsize(HEADER)

@@ -16,6 +16,10 @@ RED = const(1)
 IR = const(2)
 GREEN = const(3)
 
+# Flags of a beat (bits).
+BEAT_VENTRICULAR = const(0x01)
+BEAT_UNCLASSED = const(0x02)  # it cannot be told whether it is ventricular
+
 # Flags of a sample block (bits).
 GAP = const(0x01)  # samples were lost before the first of this block: state must be reset
 SATURATED = const(0x02)  # at least one sample stands at the converter's limit
@@ -40,6 +44,7 @@ FALL = const(0x4000004)
 HRV_SDNN = const(0x4000005)
 HRV_RMSSD = const(0x4000006)
 HRV_PNN50 = const(0x4000007)
+VENTRICULAR_RATE = const(0x4000008)  # ventricular ectopic beats an hour
 
 # Units: MDC dimension codes (partition 4, low 16 bits).
 DIMLESS = const(512)  # MDC_DIM_DIMLESS
@@ -113,7 +118,7 @@ class Beat:
     """One heart beat (ECG: R peak) or pulse (PPG: onset).
 
     index: sample of the source since the first it ever delivered. frac_q8: refinement, 1/256 samples, 0..255.
-    t_ms: device time. quality_pct: 0..100. flags: chain-specific bits.
+    t_ms: device time. quality_pct: 0..100. flags: bits above.
     """
 
     def __init__(self, source, t_ms, index, frac_q8=0, quality_pct=100, flags=0):

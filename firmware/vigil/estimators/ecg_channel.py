@@ -13,6 +13,8 @@ from micropython import const
 
 from vigil.core.records import (
     BEAT_PER_MIN,
+    BEAT_UNCLASSED,
+    BEAT_VENTRICULAR,
     ECG,
     GAP,
     HEART_RATE,
@@ -37,6 +39,15 @@ try:
     from vigil.estimators.variability import Variability
 except ImportError:  # not in this device's profile
     HeartRhythm = None
+try:
+    from vigil.estimators.beat_class import UNKNOWN, VENTRICULAR, BeatClass
+    from vigil.estimators.ectopy import Ectopy
+except ImportError:  # not in this device's profile: every beat counts as a normal one
+    BeatClass = None
+try:
+    from vigil.estimators.resp_rate import EcgBreath
+except ImportError:  # not in this device's profile
+    EcgBreath = None
 
 _FLAT = const(1000)  # samples without a candidate
 _SATURATED_HOLD = const(1000)  # samples
@@ -63,6 +74,9 @@ class EcgChannel:
         self._rate = HeartRate()
         self._rhythm = HeartRhythm() if HeartRhythm else None
         self._variability = Variability() if HeartRhythm else None
+        self._class = BeatClass() if BeatClass else None
+        self._ectopy = Ectopy() if BeatClass else None
+        self.breath = EcgBreath() if EcgBreath else None
         self._detector = QrsDetector(self._beat)
         self._bpm_x10 = None
         self._span_ms = 0
@@ -71,6 +85,10 @@ class EcgChannel:
     def reset(self):
         """Forget the signal, as after a gap; samples keep their numbers and the last rate stays as best guess."""
         self._detector.reset()
+        if self.breath:
+            self.breath.restart()
+        if self._class:
+            self._class.reset()
         self._rate.reset()
         if self._rhythm:
             self._rhythm.reset()
@@ -113,6 +131,10 @@ class EcgChannel:
         if flags & SATURATED:
             self._saturated_at = self._count
             self._interrupt()
+        if self._class:
+            self._class.push(block.data, n)
+        if self.breath:
+            self.breath.advance(self._count - self._base)
         self._detector.push(block.data, n)
 
     def report(self, t_ms: int, out: list) -> None:
@@ -132,6 +154,8 @@ class EcgChannel:
         end_ms = self._time_ms(self._last_at) if self._last_q8 >= 0 else t_ms
         start_ms = end_ms - self._span_ms
         out.append(Reading(HEART_RATE, bpm_x10, -1, BEAT_PER_MIN, quality_pct, start_ms, end_ms, reason))
+        if self._ectopy:
+            self._ectopy.tick(t_ms, out)
         if not self._rhythm:
             return
         detector = self._detector
@@ -167,21 +191,33 @@ class EcgChannel:
         if frac_q8 < 0:
             index -= 1
             frac_q8 += 256
+        if self.breath:
+            self.breath.beat(index - self._base, frac_q8, self._detector.height)
         if self._count - self._saturated_at < _SATURATED_HOLD:
             self._interrupt()  # the edges of a stretch at the limit look like beats
         elif self._last_q8 >= 0 and index - self._last_at > _NO_BEAT:
             self._interrupt()
+        rr_q8 = rr_ms = 0
         if self._last_q8 >= 0:
-            rr_q8 = ((index - self._last_at) << 8) + frac_q8 - self._last_q8
-            if rr_q8 > 0:
-                self._rate.add(rr_q8, quality_pct)
-                rhythm = self._rhythm
-                rr_ms = ((min(rr_q8, 1 << 20) >> 4) * self._period_us + 8000) // 16000  # 2**16 * 4200 < 2**30
-                if rhythm:
-                    rhythm.add(rr_ms, quality_pct)
-                    self._variability.add(rr_ms, min(quality_pct, self._last_pct), rhythm.local_ms, rhythm.sinus)
-        self._last_pct = quality_pct
+            rr_q8 = max(0, ((index - self._last_at) << 8) + frac_q8 - self._last_q8)
+            rr_ms = ((min(rr_q8, 1 << 20) >> 4) * self._period_us + 8000) // 16000  # 2**16 * 4200 < 2**30
+        flags = self._flags(index, quality_pct, rr_ms)
+        sinus_pct = 0 if flags else quality_pct
+        if rr_q8:
+            self._rate.add(rr_q8, quality_pct)
+            rhythm = self._rhythm
+            if rhythm:
+                rhythm.add(rr_ms, quality_pct, flags & BEAT_VENTRICULAR)
+                self._variability.add(rr_ms, min(sinus_pct, self._last_pct), rhythm.local_ms, rhythm.sinus)
+        self._last_pct = sinus_pct
         self._last_at = index
         self._last_q8 = frac_q8
         if self._on_beat:
-            self._on_beat(Beat(ECG, self._time_ms(index), index, frac_q8, quality_pct))
+            self._on_beat(Beat(ECG, self._time_ms(index), index, frac_q8, quality_pct, flags))
+
+    def _flags(self, index, quality_pct, rr_ms):
+        if not self._class:
+            return 0
+        code = self._class.classify(index - self._base, index - self._last_at if rr_ms else 0, quality_pct)
+        self._ectopy.add(rr_ms, code != UNKNOWN, code == VENTRICULAR)
+        return BEAT_VENTRICULAR if code == VENTRICULAR else BEAT_UNCLASSED if code == UNKNOWN else 0

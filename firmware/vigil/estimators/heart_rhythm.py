@@ -32,6 +32,8 @@ _PAUSE_MS = const(3000)
 _PAUSE_REPORTS = const(5)
 _SLOW_MS = const(1200)
 _FAST_MS = const(600)
+_DIVIDED = const(3)
+_FREQUENT = const(128)  # of 1024: one beat of eight is ventricular
 
 
 class HeartRhythm:
@@ -47,6 +49,7 @@ class HeartRhythm:
         self._label = UNKNOWN
         self._pause = 0
         self._quality_q4 = -1
+        self._ectopic_ms = self._ectopic = self._share = 0
 
     @property
     def sinus(self):
@@ -58,14 +61,23 @@ class HeartRhythm:
         """Median of the last 17 intervals."""
         return self._rule.local_ms
 
-    def add(self, rr_ms, quality_pct):
-        """Take an interval in ms and the quality of the beat that ends it. Allocates nothing."""
+    def add(self, rr_ms, quality_pct, ventricular=0):
+        """Take an interval in ms, the quality of the beat that ends it, and whether that is ventricular."""
         good = quality_pct >= _GOOD_PCT
         q = quality_pct << 4
         self._quality_q4 = q if self._quality_q4 < 0 else self._quality_q4 + ((q - self._quality_q4) >> 3)
-        self._label = self._rule.push(min(rr_ms, 65535) if good else 0)
         if good and rr_ms >= _PAUSE_MS:
             self._pause = _PAUSE_REPORTS
+        self._share += ((1024 if ventricular else 0) - self._share) // 16
+        self._ectopic_ms += min(rr_ms, 65535)
+        if ventricular:
+            self._ectopic += 1
+            return
+        n = self._ectopic + 1
+        if n <= _DIVIDED:
+            for _ in range(n):
+                self._label = self._rule.push(self._ectopic_ms // n if good else 0)
+        self._ectopic_ms = self._ectopic = 0
 
     def report(self, out, since_beat_ms, t_start_ms, t_end_ms, reason):
         """Append one RHYTHM reading.
@@ -94,7 +106,7 @@ class HeartRhythm:
             return RHYTHM_UNKNOWN
         if label == AF:
             return RHYTHM_AF
-        if label == OTHER:
+        if label == OTHER or self._share >= _FREQUENT:
             return RHYTHM_OTHER
         local = self._rule.local_ms
         return RHYTHM_BRADYCARDIA if local > _SLOW_MS else RHYTHM_TACHYCARDIA if local < _FAST_MS else RHYTHM_SINUS

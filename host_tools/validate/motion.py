@@ -27,12 +27,15 @@ CHANNELS: tuple[tuple[int, ...], ...] = ((0, 1), (0,), (1,))
 
 @dataclass
 class Answers:
-    """Of one recording: measured and reference rate (bpm) and quality (percent), a window each."""
+    """Of one recording, a window each: its middle (s), measured and reference rate (bpm), quality (percent), and
+    whether the rate is shown or withheld."""
 
     name: str
+    t_s: np.ndarray
     bpm: np.ndarray
     reference: np.ndarray
     quality: np.ndarray
+    shown: np.ndarray
 
     @property
     def mae(self) -> float:
@@ -49,22 +52,18 @@ def answers(
     light = frontend.ppg_stream(recording.ppg[:, list(channels)], recording.ppg_fs, names, recording.ppg_unit)
     relative = recording.ppg_unit == "relative"
     ticks = {t.count: t for t in ppg.run(light.data, pulse=0, red=-1, ir=-1, relative=relative).ticks}
+    pulse = ppg.front(ppg.decimate(light.data, 3 if relative else 0), 0, relative=relative).pulse
+    acc = None
     if accelerometer and recording.accel is not None:
         acc = mirror.acceleration(frontend.accel_stream(recording.accel, recording.accel_fs).data)
-        pulse = ppg.front(ppg.decimate(light.data, 3 if relative else 0), 0, relative=relative).pulse
-        track = mirror.run(pulse, acc, net)
-        rate, quality = mirror.hand_over(track, ticks, acc)
-        count = track.count
-    else:
-        count = np.array([c for c in ticks if (c + 1) % (ppg.TICK * STEP_S) == 0])
-        rate = np.array([max(ticks[c].bpm_x10, 0) for c in count])
-        quality = np.array([ticks[c].quality_pct for c in count])
-    end_s = (count + 1) / ppg.TICK
+    track = mirror.run(pulse, acc, net)
+    rate, quality, shown = mirror.hand_over(track, ticks, pulse[:, 0], acc)
+    end_s = (track.count + 1) / ppg.TICK
     t, bpm = recording.truth["heart_rate"]
     at = np.searchsorted(end_s, t + WINDOW_S / 2 - 1e-6)
     t_ok = at < len(end_s)
     at = at[t_ok]
-    return Answers(recording.name, rate[at] / 10, bpm[t_ok], quality[at])
+    return Answers(recording.name, t[t_ok], rate[at] / 10, bpm[t_ok], quality[at], shown[at])
 
 
 def recordings() -> list[Recording]:

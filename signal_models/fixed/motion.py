@@ -7,6 +7,7 @@ feeds back, is a loop. Pulse and acceleration are taken to begin together and to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -187,18 +188,57 @@ def run(pulse: np.ndarray, acc: np.ndarray | None, net: design.Network | None = 
     return Track(counts, bpm, sure, moving)
 
 
-def hand_over(track_: Track, ticks: dict[int, ppg.Tick], acc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rate (0.1 bpm) and quality that the channel reports each 2 s, of beats and track; acceleration 3 samples late.
+@dataclass
+class Shape:
+    """Of the newest 8 s of light at a tick: skewness (Q6) and size over the smallest since the start (Q4)."""
 
-    ticks: those of the PPG mirror by their count.
+    skew_q6: int
+    grown_q4: int
+
+
+def shapes(pulse: np.ndarray, ticks: dict[int, ppg.Tick]) -> dict[int, Shape]:
+    """The shape of a column of light (m,) at each tick, by count."""
+    out, least_q8, last = {}, 0, Shape(64, 16)
+    x = np.pad(np.asarray(pulse, np.int64), (200, 0))
+    for count, tick in sorted(ticks.items()):
+        n = min(tick.age, 200)
+        if n >= 100:
+            w = x[count + 200 - n : count + 200]
+            w = w - int(w.sum()) // n
+            size_q8 = int(np.abs(w).sum()) // n << 8
+            w = w >> max(0, int(np.abs(w).max()).bit_length() - 7)
+            square, cube = int((w**2).sum()) // n, int((w**3).sum()) // n
+            least_q8 += least_q8 >> 10
+            least_q8 = least_q8 if 0 < least_q8 < size_q8 else max(size_q8, 1)
+            skew_q6 = (cube << 4) // max(1, isqrt(square << 8)) * 64 // (square + 1)
+            last = Shape(skew_q6, size_q8 // ((least_q8 >> 4) + 1))
+        out[count] = last
+    return out
+
+
+def hand_over(
+    track_: Track, ticks: dict[int, ppg.Tick], pulse: np.ndarray, acc: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rate (0.1 bpm), quality and whether it is shown, as the channel reports them each 2 s.
+
+    ticks: those of the PPG mirror by their count. pulse: the column (m,) that pulses. acc: 3 samples late, None: none.
     """
-    bpm, quality = track_.bpm_x10.copy(), np.maximum(0, 2 * track_.sure_pct - 100)
-    size = np.abs(acc).sum(axis=1)
+    rates, qualities, shown = [], [], []
+    size = None if acc is None else np.abs(acc).sum(axis=1)
+    shape = shapes(pulse, ticks)
     for i, count in enumerate(track_.count):
-        tick = ticks[count]
-        last = size[max(0, count - 3 - 50) : count - 3]
-        level_mg = int(last.sum()) // (4 * len(last))
-        agree = level_mg < 100 or abs(tick.bpm_x10 - bpm[i]) <= 40
-        if tick.quality_pct >= 50 and level_mg < 400 and agree:
-            bpm[i], quality[i] = tick.bpm_x10, tick.quality_pct
-    return bpm, quality
+        tick, here = ticks[count], shape[count]
+        track, sure = int(track_.bpm_x10[i]), max(0, 2 * int(track_.sure_pct[i]) - 100)
+        beats, quality = (tick.bpm_x10, tick.quality_pct) if tick.bpm_x10 > 0 else (None, 0)
+        apart = beats is not None and abs(beats - track) > 40
+        if size is not None:
+            last = size[max(0, count - 3 - 50) : count - 3]
+            level_mg = int(last.sum()) // (4 * len(last))
+            if not (quality >= 50 and level_mg < 400 and (level_mg < 100 or not apart)):
+                beats, quality = track, sure
+        elif here.skew_q6 < 19 or here.grown_q4 > 32 if apart else here.skew_q6 < 16 and here.grown_q4 > 24:
+            beats, quality = track, sure * 29 // 100
+        rates.append(0 if beats is None else beats)
+        qualities.append(quality)
+        shown.append(quality >= 30)
+    return np.array(rates), np.array(qualities), np.array(shown)

@@ -9,7 +9,7 @@ from signal_models.design import motion as design
 from signal_models.fixed import motion as mirror
 from signal_models.fixed import ppg as light
 from vigil.app.pipeline import Pipeline
-from vigil.core.records import ACC, GREEN, PPG, RELATIVE, SampleBlock
+from vigil.core.records import ACC, GREEN, PPG, PRESENT, PULSE_RATE, RELATIVE, SampleBlock
 from vigil.dsp import fft
 from vigil.dsp.coeffs import motion as coeffs
 
@@ -37,7 +37,7 @@ def firmware(ppg, acc, rows):
         data = array("i", ppg[at : at + rows].ravel().tolist())
         n = len(data) // len(columns)
         pipeline.push(SampleBlock(PPG, columns, data, t0_ms=at * 10, period_us=10000, n=n, flags=RELATIVE))
-        rate = pipeline._channels[PPG].motion
+        rate = pipeline._channels[PPG].hand_over.motion
         if rate is not None and rate is not watched:
             watched, evaluate = rate, rate.evaluate
 
@@ -80,6 +80,33 @@ def test_full_scale_and_silence(g):
         zip(want.bpm_x10.tolist(), want.sure_pct.tolist(), want.moving.tolist(), strict=True)
     )
     assert want.moving.all() == bool(g)
+
+
+@pytest.mark.parametrize("accelerometer", [True, False])
+def test_hand_over_equals_the_mirror(accelerometer):
+    """From rest to running and back: what the channel reports each 2 s, with acceleration and without."""
+    ppg, acc = runner(30, 4)
+    still = np.repeat((np.arange(30) // 10 != 1), 100)
+    rest = 20_000 * np.maximum(np.sin(2 * np.pi * 1.2 * np.arange(3000) / 100), -0.3)
+    ppg[still] = rest[still, None].astype(int)
+    acc[still[::2]] = (0, 0, 1000)
+    pipeline = Pipeline()
+    for at in range(0, len(ppg), 10):
+        data = array("i", ppg[at : at + 10].ravel().tolist())
+        pipeline.push(SampleBlock(PPG, (GREEN, GREEN), data, t0_ms=at * 10, period_us=10000, n=10, flags=RELATIVE))
+        if accelerometer:
+            data = array("h", acc[at // 2 : at // 2 + 5].ravel().tolist())
+            pipeline.push(SampleBlock(ACC, (0, 1, 2), data, t0_ms=at * 10, period_us=20000, n=5))
+    got = [r for r in pipeline.take() if r.kind == PULSE_RATE and r.mantissa is not None and r.t_end_ms >= 4000]
+    pulse = light.front(light.decimate(ppg, 3), 0, relative=True).pulse
+    heard = mirror.acceleration(acc) if accelerometer else None
+    ticks = {t.count: t for t in light.run(ppg, pulse=0, red=-1, ir=-1, relative=True).ticks}
+    rate, quality, shown = mirror.hand_over(mirror.run(pulse, heard), ticks, pulse[:, 0], heard)
+    known = rate > 0
+    assert [r.mantissa for r in got] == rate[known].tolist()
+    assert [r.quality_pct for r in got] == quality[known].tolist()
+    assert [r.absent_reason == PRESENT for r in got] == shown[known].tolist()
+    assert len({r.absent_reason for r in got}) > 1
 
 
 def _transform(x):

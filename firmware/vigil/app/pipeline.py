@@ -80,11 +80,19 @@ class Pipeline:
             return None
         channel = self._channels[source] = Channel(self._on_beat)
         self._due_us[source] = REPORT_MS * 1000
-        if PPG in self._channels and ACC in self._channels:
-            from vigil.estimators.motion_rate import MotionRate
-
-            self._channels[PPG].motion = MotionRate(self._channels[ACC])
+        if PPG in self._channels and source in (PPG, ACC):
+            self._join(self._channels[PPG].hand_over)
         return channel
+
+    def _join(self, hand_over):
+        """Give the pulse its judge of motion, and that the acceleration where there is any."""
+        if hand_over.motion is None:
+            try:
+                from vigil.estimators.motion_rate import MotionRate
+            except ImportError:  # the image is of a profile without it
+                return
+            hand_over.motion = MotionRate()
+        hand_over.motion.acc = self._channels.get(ACC)
 
     def _absent(self, source, t_ms):
         for kind, unit in _KINDS.get(source, ()):

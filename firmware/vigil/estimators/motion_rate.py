@@ -33,12 +33,13 @@ _EARLY = const(-40)  # samples: acceleration that ends longer after the light ha
 class MotionRate:
     """Evaluate each 2 s, read the fields.
 
-    bpm_x10: best guess or None. sure_pct: share of the belief within 4 bpm of it. moving: was there acceleration.
-    level_mg: how much, mean of the last 2 s over the sum of the axes.
+    acc: the AccChannel, None without one. bpm_x10: best guess or None. sure_pct: share of the belief within 4 bpm of
+    it. heard: the acceleration of the window's time is known. moving: there was some. level_mg: how much, mean of the
+    last 2 s over the sum of the axes.
     """
 
-    def __init__(self, acc):
-        self._acc = acc
+    def __init__(self, acc=None):
+        self.acc = acc
         self._x = array("h", bytes(2 * _N))
         self._span = array("h", bytes(2 * 3 * motion.SPAN))
         self._buffer = array("h", bytes(2 * fft.WORDS))
@@ -60,6 +61,7 @@ class MotionRate:
         self.bpm_x10 = None
         self.sure_pct = 0
         self.quality_pct = 0
+        self.heard = False
         self.moving = False
         self.level_mg = 0
 
@@ -96,15 +98,18 @@ class MotionRate:
 
     def _look_at_motion(self, t_ms):
         """Take the acceleration of the window's time: its taps' products, and the largest of its axes' spectra."""
-        acc, span = self._acc, self._span
+        acc, span = self.acc, self._span
+        self.heard = self.moving = False
+        for i in range(_LAST):
+            self._motion[i] = 0
+        if acc is None:
+            return
         late = (t_ms - acc.t_ms + 20) // 40  # samples
         end = acc.count - (_LAG - 2) + late
         known = acc.age - (_LAG - 2) + late
-        self.moving = False
-        for i in range(_LAST):
-            self._motion[i] = 0
         if not _EARLY <= late <= _LATE or known < _KNOWN_MIN:
             return
+        self.heard = True
         self.level_mg = motion.level(acc.ring, acc.count, min(acc.age, 50))
         for a in range(3):
             motion.gather(acc.ring, a * 256, end, motion.SPAN, known, max(0, late - _LAG + 2), span, a * motion.SPAN)

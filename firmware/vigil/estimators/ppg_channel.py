@@ -16,7 +16,6 @@ from vigil.core.records import (
     GAP,
     GREEN,
     IR,
-    MOTION_ARTIFACT,
     NO_CONTACT,
     NO_PULSE,
     NO_SENSOR,
@@ -38,6 +37,7 @@ from vigil.core.records import (
 from vigil.dsp import ppg_beats, ppg_front
 from vigil.dsp.coeffs.ppg import HIGHPASS_Q14
 from vigil.estimators.contact import OFF_COUNTS, Contact
+from vigil.estimators.hand_over import HandOver
 from vigil.estimators.pulse_rate import SURE_Q10, PulseRate
 from vigil.estimators.spo2 import Spo2
 
@@ -46,8 +46,6 @@ _TICK = const(25)  # decimated samples between evaluations: 1 s
 _NOMINAL_US = const(10000)
 _SPAN = const(225)  # decimated samples that a reading covers at most: 9 s
 _CENTRE_Q8 = const(3 * 256 + 128)  # a decimated sample stands 3.5 samples before its last row
-_STILL_MG = const(100)  # less acceleration than this, summed over axes: the beats are believed
-_SOME_MG = const(400)  # less than this: where they agree with the spectrum
 _SATURATED_HOLD = const(250)  # decimated samples: a saturated one spoils a window of 8 s and its filters' tail
 
 
@@ -68,7 +66,7 @@ class PpgChannel:
         self.pulse = PulseRate()
         self.spo2 = Spo2()
         self.contact = Contact()
-        self.motion = None  # a MotionRate, set by the pipeline when there is an accelerometer
+        self.hand_over = HandOver()
         self.reset()
 
     def reset(self):
@@ -125,9 +123,10 @@ class PpgChannel:
                 self._tick = 0
                 self._evaluate(age)
                 self._odd = not self._odd
-                if self.motion is not None and not self._odd:
+                motion = self.hand_over.motion
+                if motion is not None and not self._odd:
                     t_ms = block.t0_ms + (row + 1) * self._period_us // 1000
-                    self.motion.evaluate(self._ring, k, state[ppg_front.COUNT], age, t_ms)
+                    motion.evaluate(self._ring, k, state[ppg_front.COUNT], age, t_ms)
             row += 4
         self._rows += n
 
@@ -142,7 +141,7 @@ class PpgChannel:
             blocked = NO_CONTACT
         elif self._since_saturated < _SATURATED_HOLD:
             blocked = SIGNAL_SATURATED
-        bpm_x10, quality, reason = self._rate()
+        bpm_x10, quality, reason = self.hand_over.rate(pulse)
         if bpm_x10 is not None and self._period_us != _NOMINAL_US:
             bpm_x10 = bpm_x10 * 10000 // self._period_us
         quality = 0 if blocked else quality
@@ -169,18 +168,6 @@ class PpgChannel:
             out.append(Reading(PERFUSION_INDEX, None, -2, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
             out.append(Reading(CONTACT, CONTACT_UNKNOWN, 0, DIMLESS, 0, start_ms, end_ms, NO_SENSOR))
 
-    def _rate(self):
-        """(rate in 0.1 bpm or None, quality, reason): of the beats at rest, of the belief over all rates in motion."""
-        pulse, motion = self.pulse, self.motion
-        by_beats = pulse.bpm_x10, pulse.quality_pct, pulse.reason
-        if motion is None or motion.bpm_x10 is None:
-            return by_beats
-        if pulse.reason == PRESENT and pulse.quality_pct >= 50 and motion.level_mg < _SOME_MG:
-            if motion.level_mg < _STILL_MG or abs(pulse.bpm_x10 - motion.bpm_x10) <= 40:
-                return by_beats
-        quality = motion.quality_pct
-        return motion.bpm_x10, quality, PRESENT if quality >= 30 else MOTION_ARTIFACT
-
     def _arrange(self, columns, relative):
         k = len(columns)
         if not 0 < k <= ppg_front.COLUMNS_MAX:
@@ -200,8 +187,7 @@ class PpgChannel:
         ppg_beats.restart(self._beats)
         self.pulse.reset()
         self.spo2.reset()
-        if self.motion is not None:
-            self.motion.restart()
+        self.hand_over.restart()
 
     def _take_beat(self, block, row):
         back_q8 = self._beat[0]
@@ -217,6 +203,7 @@ class PpgChannel:
         state = self._front
         count = state[ppg_front.COUNT]
         pulse.evaluate(self._ring, self._pulse_column, count, age)
+        self.hand_over.evaluate(self._ring, self._pulse_column, count, age)
         # No beat within 5/8 of a clear period, nor within half of the last one while none is clear; at most 0.52 s,
         # which is later than any dicrotic wave.
         if pulse.clarity_q10 > SURE_Q10:

@@ -77,7 +77,7 @@ class Sealer:
     def free(self, acknowledgement: bytes) -> list[int]:
         """Forget what is acknowledged; returns the sequence numbers freed."""
         freed = []
-        for seq, digest in ack.decode(acknowledgement):
+        for seq, digest in ack.decode(acknowledgement)[1]:
             if seq in self.waiting and envelope.digest(self.waiting[seq]) == digest:
                 del self.waiting[seq]
                 freed.append(seq)
@@ -85,15 +85,19 @@ class Sealer:
 
 
 class Peer:
-    """An MQTT client with a certificate of `authority` in the name `name` (None: without any certificate)."""
+    """An MQTT client with a certificate of `authority` in the name `name` (None: without any certificate).
 
-    def __init__(self, broker, folder, name, *, client_id=None):
+    pair: PEM files of a certificate and its key to use instead. verdicts: what the broker said to each connection.
+    """
+
+    def __init__(self, broker, folder, name, *, client_id=None, pair=None):
+        self.verdicts: list = []
         self.inbox: queue.SimpleQueue = queue.SimpleQueue()
         self.granted: queue.SimpleQueue = queue.SimpleQueue()
         self.connected: queue.SimpleQueue = queue.SimpleQueue()
         context = ssl.create_default_context(cafile=str(broker.authority.ca_path))
-        if name is not None:
-            context.load_cert_chain(*certificate_files(broker.authority, folder, name))
+        if pair is not None or name is not None:
+            context.load_cert_chain(*(pair or certificate_files(broker.authority, folder, name)))
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or name or "nobody")
         self.client.tls_set_context(context)
         self.client.reconnect_delay_set(1, 1)
@@ -107,6 +111,7 @@ class Peer:
 
     def _on_connect(self, client, _userdata, _flags, reason, _properties):
         self.connected.put(reason)
+        self.verdicts.append(reason)
         for topic in self.topics:
             client.subscribe(topic, 1)
 

@@ -1,0 +1,166 @@
+"""What becomes of a revoked device, a rotated certificate, a stolen one: a real broker, a real gateway, measured."""
+
+import os
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
+from stand_in import Peer, Sealer, until
+
+from host_tools import children
+from host_tools.gateway import Gateway
+from host_tools.home import Home
+from host_tools.keys import nobody
+from host_tools.paths import ROOT
+from host_tools.pki import certificate_end_ms, certificate_name
+from host_tools.sources.mqtt import Message
+
+THROWN_OUT_S = 2.0
+
+
+class World:
+    """`vigil gateway` of a user, and devices that were provisioned for it. Has what a Peer needs of a broker."""
+
+    server_name = "localhost"
+
+    def __init__(self, folder):
+        self._folder = folder
+        self.port = children.free_port()
+        self.home = Home(make=True, port=self.port, passphrase=nobody)
+        self.authority = self.home.authority
+        self._log_path = folder / "gateway.log"
+        with self._log_path.open("wb") as log:
+            command = [sys.executable, "-m", "host_tools.cli", "gateway", "--json"]
+            self._gateway = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=log, stderr=log)
+        self._peers = []
+        until(lambda: '"connected"' in self.log(), 20, self.log)
+
+    def log(self):
+        return self._log_path.read_text()
+
+    def enrol(self, sealer, name):
+        """A new certificate for a device, registered as provisioning does; PEM files of it and its key."""
+        certificate, key = self.authority.device(sealer.device_id)
+        urn = certificate_name(certificate)
+        self.home.register.begin(
+            sealer.device_id, sealer.public_key, name=name, board="ESP32_GENERIC", hardware=name,
+            certificate=urn, end_ms=certificate_end_ms(certificate),
+        )  # fmt: skip
+        self.home.register.finish(sealer.device_id)
+        told = self.log().count('"admitted"')
+        until(lambda: self.log().count('"admitted"') > told, 10, self.log)
+        folder = self._folder / urn.replace(":", "-")
+        folder.mkdir()
+        pair = folder / "certificate.pem", folder / "key.pem"
+        pair[0].write_text(ssl.DER_cert_to_PEM_cert(certificate))
+        private = load_der_private_key(key, None)
+        pair[1].write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return pair
+
+    def connect(self, pair, client_id):
+        self._peers.append(Peer(self, self._folder, None, client_id=client_id, pair=pair))
+        return self._peers[-1]
+
+    def reasons(self):
+        return [(row.device_claimed, row.reason) for row in self.home.store.audit_lines()]
+
+    def stored(self, sealer):
+        return self.home.store.sequences(sealer.device_id)
+
+    def close(self):
+        for peer in self._peers:
+            peer.close()
+        children.stop(self._gateway)
+        self.home.store.close()
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def anna():
+    return Sealer()
+
+
+def refused(peer):
+    return peer.verdicts and peer.verdicts[-1].is_failure
+
+
+def test_stolen_certificate(world, anna):
+    """Ben's certificate, with what Anna has sealed: his topic is not hers, and hers is closed to him."""
+    ben = Sealer(seed=bytes(range(1, 33)))
+    world.enrol(anna, "Anna")
+    thief = world.connect(world.enrol(ben, "Ben"), ben.device_id)
+    stolen = anna.seal()
+    thief.publish(f"v1/{ben.device_id}/r", stolen)
+    until(lambda: (ben.device_id, "foreign topic") in world.reasons())
+    thief.publish(f"v1/{anna.device_id}/r", stolen)
+    assert not thief.subscribe(f"v1/{anna.device_id}/a")
+    time.sleep(0.5)
+    assert world.stored(anna) == [] and world.reasons() == [(ben.device_id, "foreign topic")]
+
+
+def test_rotated_certificate(world, anna):
+    """The old certificate is thrown out and stays out; the new one goes on where it was."""
+    old = world.connect(world.enrol(anna, "Anna"), "old")
+    assert not refused(old)
+    old.publish(f"v1/{anna.device_id}/r", anna.seal())
+    until(lambda: world.stored(anna) == [0])
+    fresh = world.connect(world.enrol(anna, "Anna"), "new")
+    assert not refused(fresh)
+    until(lambda: refused(old), 10)
+    assert not old.client.is_connected()
+    fresh.publish(f"v1/{anna.device_id}/r", anna.seal())
+    until(lambda: world.stored(anna) == [0, 1])
+
+
+def test_revoked_device(world, anna):
+    """Thrown out while connected, refused when it comes again; nobody else notices."""
+    ben = Sealer(seed=bytes(range(1, 33)))
+    pair = world.enrol(anna, "Anna")
+    device, other = world.connect(pair, "anna"), world.connect(world.enrol(ben, "Ben"), "ben")
+    device.publish(f"v1/{anna.device_id}/r", anna.seal())
+    until(lambda: world.stored(anna) == [0])
+    start_s = time.monotonic()
+    world.home.register.revoke(anna.device_id)
+    until(lambda: not device.client.is_connected(), 5)
+    out_s = time.monotonic() - start_s
+    print(f"thrown out after {1000 * out_s:.0f} ms")
+    assert out_s < THROWN_OUT_S
+    assert refused(world.connect(pair, "again"))
+    assert other.client.is_connected() and len(other.verdicts) == 1
+
+
+def test_revoked_at_verify(world, anna):
+    """Whatever broker its words come through: a named reason, an audit line, no answer."""
+    world.enrol(anna, "Anna")
+    world.home.register.revoke(anna.device_id)
+
+    class Elsewhere:
+        def acknowledge_to_device(self, device, payload):
+            raise AssertionError("a revoked device is not answered")
+
+        def done(self, message):
+            pass
+
+    gateway = Gateway(world.home.store, Elsewhere(), lambda *a, **k: None)
+    gateway.handle([Message(anna.device_id, anna.seal(), 0, 0)], threading.Event())
+    assert world.reasons() == [(anna.device_id, "revoked device")] and world.stored(anna) == []
+
+
+def test_a_session_is_taken_over_only_by_who_knows_its_name(world, anna):
+    """NATS binds no client id to a certificate: whoever names it gets the session. So each device's is a secret."""
+    ben = Sealer(seed=bytes(range(1, 33)))
+    device = world.connect(world.enrol(anna, "Anna"), "Yx3-lQ0b7r_unguessable")
+    thief = world.connect(world.enrol(ben, "Ben"), anna.device_id)  # the name that everybody could know
+    time.sleep(0.5)
+    assert device.client.is_connected() and len(device.verdicts) == 1 and not refused(thief)

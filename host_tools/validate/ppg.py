@@ -54,7 +54,7 @@ def measure(recording: Recording) -> Series:
     perfusion = np.array([t.pi_x1000 for t in ticks])
     return Series(
         t_s,
-        t_s - np.array([min(t.age, mirror.SPAN) for t in ticks]) / mirror.TICK,
+        t_s - np.array([min(t.age, t.span) for t in ticks]) / mirror.TICK,
         bpm,
         quality,
         rate_shown,

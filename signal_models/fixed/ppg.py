@@ -12,12 +12,11 @@ import numpy as np
 
 from signal_models.design import ppg as design
 
-TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 100, 225  # decimated samples: 1 s, 8 s, 4 s, 9 s
+TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 100, 300  # decimated samples: 1 s, 8 s, 4 s, 12 s
+BEFORE = 10
+SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
-CAP = 13
-SURE = 850
-CLEAR = 600
-SHORT_Q8 = 10 * 256
+REPEATS, CLEAR, VERY_CLEAR = 400, 700, 800
 OFF = 10_000 * 8
 SPO2_X100 = np.rint(100 * design.spo2_pct(np.arange(design.SPO2_ENTRIES) * design.SPO2_STEP)).astype(int)
 
@@ -47,6 +46,7 @@ class Tick:
     spo2_x10: int = -1
     shared_q12: int = 0
     settled: bool = False
+    span: int = 0
 
 
 @dataclass
@@ -103,12 +103,18 @@ def front(x: np.ndarray, column: int, *, relative: bool) -> Front:
 
 
 class Beats:
-    """Streaming beat detector over the slow pulse since a restart; `refractory` is set from outside."""
+    """Streaming beat detector over the slow pulse since a restart: the specification of dsp/ppg_beats."""
 
     def __init__(self) -> None:
-        self.level, self.learn, self.refractory, self.loose = 0, 75, 6, 7
+        self.level, self.learn, self.noise, self.period = 0, 75, 0, 320
         self.rises = [0, 0]  # of the last sample and the one before
         self.peak_at, self.peak, self.frac = -1, 0, 0
+        self.last = self.strong = -1000  # newest beat, newest strong beat
+
+    @property
+    def refractory(self) -> int:
+        """Samples in which only a strong pulse may follow."""
+        return min(max(self.period * 21 >> 9, 5), 12)
 
     def step(self, v: list[int], n: int) -> tuple[int, int] | None:
         """v: samples up to v[n], 0 before the first. Returns (onset in 1/256 samples, height) of a beat now certain."""
@@ -116,17 +122,35 @@ class Beats:
         def at(i: int) -> int:
             return v[i] if i >= 0 else 0
 
-        rise = at(n) - at(n - 4)
+        rise = at(n) - at(n - 4) - max(0, at(n - 4) - at(n - 8))
+        rough = 16 * abs(at(n) - at(n - 3) - 3 * (at(n - 1) - at(n - 2)))
+        self.noise += (self.noise >> 5) + 1 if rough > self.noise else -(self.noise >> 5)
         last, before = self.rises
         self.rises = [rise, last]
         if self.learn:
             if self.learn <= 50:
                 self.level = max(self.level, 12 * rise)
             self.learn -= 1
+            if not self.learn:
+                self.last = self.strong = n
             return None
-        self.level -= self.level >> 7
+        if n - self.last > 60:
+            self.level -= self.level >> 5
         beat = None
-        if self.peak_at >= 0 and n - self.peak_at > self.refractory:
+        waits = self.peak_at >= 0
+        due = waits and n - self.peak_at > self.refractory
+        takes = False
+        if last > before and last >= rise and last > 5:
+            if not waits or due:
+                takes = 16 * last > max(
+                    self.level >> 2 if self.period > 512 else self.level // 7, min(5 * self.noise, self.level >> 1)
+                )
+            elif last > self.peak:
+                takes = True
+                due = 23 * last > self.level and 5 * self.peak >= 3 * last and n - self.peak_at >= 7
+            else:
+                takes = due = 23 * last > self.level and n - self.peak_at >= 7
+        if due:
             p = self.peak_at
             foot = min(at(p - i) for i in range(3, 11))
             top = max(at(i) for i in range(p, min(p + 9, n)))
@@ -135,11 +159,17 @@ class Beats:
                 slope = (self.peak >> 2) + 1
             back = min(max((at(p - 2) - foot) * 512 // slope, 0), 1280)
             beat = ((p << 8) - 512 - back + self.frac, top - foot)
-            limited = min(self.peak, self.level >> 3)
-            self.level += (16 * limited - self.level) >> 2
+            self.last = p
+            level = self.level
+            if 32 * self.peak > level:
+                d = 16 * (p - self.strong)
+                if 64 < d < 992:
+                    self.period += max(min(d - self.period, self.period >> 2), -(self.period >> 2)) >> 2
+                self.strong = p
+                change = min(16 * self.peak, 2 * level) - level
+                self.level += change >> 2 if change > 0 else change >> 3
             self.peak_at = -1
-        is_peak = last > before and last >= rise and last > 5 and 32 * last > self.level
-        if is_peak and (self.peak_at < 0 or last > self.peak):
+        if takes:
             self.peak_at, self.peak = n - 1, last
             self.frac = (rise - before) * 128 // (2 * last - rise - before)
         return beat
@@ -190,35 +220,41 @@ def period_q8(acf: np.ndarray) -> tuple[int, int]:
     return fine, int(acf[lag])
 
 
-def combine(tick: Tick, onsets_q8: list[int]) -> None:
-    """Pulse rate and its quality from onsets (1/256 decimated samples) and the period."""
+def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) -> None:
+    """Pulse rate and its quality from onsets (1/256 decimated samples) and the autocorrelation.
+
+    noise_q4: the beat detector's noise over its level.
+    """
     now = tick.count << 8
     by_period = 15000 * 256 // tick.period_q8 if tick.period_q8 else 0
+    tick.span = min(tick.age, WINDOW)
     recent = [t for t in onsets_q8[-64:] if now - t <= SPAN * 256]
-    if onsets_q8 and (not recent or recent[-1] != onsets_q8[-1]):
-        recent = onsets_q8[-1:]
     if len(recent) < 3 or now - onsets_q8[-1] > 75 * 256:
         tick.bpm_x10, tick.quality_pct = by_period or -1, 0
         return
+    tick.span = (now - recent[0] >> 8) + BEFORE
     intervals = np.diff(recent)
-    span = int(intervals.sum())
-    by_beats = len(intervals) * 15000 * 16 // (span >> 4)
-    rough = int(np.abs(np.diff(intervals)).sum()) * 25 // (span >> 2)
+    n = len(intervals)
+    middle = int(np.sort(intervals)[n >> 1])
+    off = np.abs(intervals - middle)
+    alike = int((8 * off <= middle).sum())
+    kept = intervals[2 * off < middle] if 8 * alike >= 5 * n else intervals
+    value = len(kept) * 15000 * 16 // (int(kept.sum()) >> 4)
+    agree = abs(value - by_period) * 32 <= value
     clarity = tick.clarity_q10
-    if abs(by_beats - by_period) * 100 // by_beats <= 4:
-        tick.bpm_x10, quality = by_beats, 20 + (clarity * 80 >> 10)
+    lag = min(max(15000 // value, FIRST), LAST - 1)
+    here = int(acf[lag : lag + 2].max())
+    if noise_q4 >= 2 and clarity >= CLEAR:
+        value, quality = by_period, clarity * (100 if agree else 60) >> 10
+    elif agree or (here >= REPEATS and 4 * here >= 3 * clarity):
+        quality = (here * 100 >> 10) * (n + alike) // (2 * n)
+    elif noise_q4 >= 1 and clarity >= VERY_CLEAR:
+        value, quality = by_period, 45
     else:
-        ordered = np.sort(intervals)
-        middle, short = int(ordered[len(ordered) >> 1]), int(ordered[len(ordered) >> 2])
-        typical = intervals[np.abs(intervals - middle) * 4 <= middle]
-        by_typical = len(typical) * 15000 * 16 // (int(typical.sum()) >> 4)
-        if abs(by_typical - by_period) * 100 // by_typical <= 8 and clarity >= 400:
-            tick.bpm_x10, quality = by_typical, 10 + (clarity * 80 >> 10)
-        elif clarity >= CLEAR and short <= SHORT_Q8 and by_period < by_beats:
-            tick.bpm_x10, quality = by_period, clarity * 50 >> 10
-        else:
-            tick.bpm_x10, quality = by_beats, 60 - rough
-    tick.quality_pct = min(max(quality, 0), 99)
+        quality = min(75 - int(np.abs(np.diff(intervals)).sum()) * 150 // int(intervals.sum()), 48)
+    if int(intervals.sum()) < SURE_SPAN * 256:
+        quality = min(quality, 48)
+    tick.bpm_x10, tick.quality_pct = value, min(max(quality, 0), 99)
 
 
 def ratio_q12(a: int, b: int) -> int:
@@ -274,13 +310,9 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
         if width >= WINDOW_MIN:
             tick.settled = True
             window, _ = scaled(f.pulse[n - width + 1 : n + 1, pulse])
-            tick.period_q8, tick.clarity_q10 = period_q8(autocorrelation_q10(window))
-            combine(tick, onsets)
-        if tick.clarity_q10 > SURE:
-            beats.refractory = min(max(tick.period_q8 * 5 >> 11, 6), CAP)
-            beats.loose = min(max(tick.period_q8 >> 9, 6), CAP)
-        else:
-            beats.refractory = beats.loose
+            acf = autocorrelation_q10(window)
+            tick.period_q8, tick.clarity_q10 = period_q8(acf)
+            combine(tick, onsets, acf, 16 * beats.noise // (beats.level + 1))
         if relative:
             continue
         last = sorted(heights[-8:])

@@ -1,28 +1,30 @@
-"""Pulse onsets from the high-passed pulse at 25 Hz, one sample at a time.
+"""Pulse onsets from the pulse at 25 Hz, one sample at a time.
 
-The rise over 160 ms is compared with half of a decaying average of the rises of past beats: a dicrotic wave rises
-less than its systole and comes before that average has faded. A peak of the rise waits for the refractory time;
-a larger one that comes meanwhile takes its place. The onset is where the tangent at the steepest place meets the
-level of the foot (intersecting tangents). docs/adr/0005 tells what else was considered.
+The rise over 160 ms, less the rise that went on before it (breathing), is compared with the level of past strong beats.
+Time tells a dicrotic wave from a weak beat better than height: within 0.65 of the period (at most 0.48 s) after a beat
+only a pulse as strong as a beat follows; later any rise of a seventh of the level is one, as the weak pulse of an
+extrasystole is, unless it is no larger than the noise. A peak of the rise waits for that time; a larger one that comes
+meanwhile takes its place. The onset is where the tangent at the steepest place meets the level of the foot
+(intersecting tangents). docs/adr/0005 and 0016 tell what else was considered.
 """
 
 import micropython
 from micropython import const
 
-# Words of the state, array('i', 10).
-LEVEL_Q4 = const(0)  # decaying average of the beats' rises
-LEARN = const(1)  # samples until beats are emitted
-REFRACTORY = const(2)  # samples; the channel sets it from the period
-_RISE1 = const(3)  # rise one and two samples ago, + _BIAS
-_RISE2 = const(4)
-_WAIT = const(5)  # samples since the waiting peak; 0: none waits
-_PEAK = const(6)  # its rise
-_FRAC_Q8 = const(7)  # its refinement, + _BIAS
-WORDS = const(8)
+# Words of the state, array('i', WORDS).
+LEVEL_Q4 = const(0)  # rise of strong beats
+NOISE_Q4 = const(1)  # median of the third difference: what no pulse does
+_LEARN = const(2)  # samples until beats are emitted
+_PERIOD_Q4 = const(3)  # samples between strong beats
+_RISE1 = const(4)  # rise one and two samples ago, + _BIAS
+_RISE2 = const(5)
+_WAIT = const(6)  # samples since the waiting peak; 0: none waits
+_PEAK = const(7)  # its rise
+_FRAC_Q8 = const(8)  # its refinement, + _BIAS
+_SINCE = const(9)  # samples since the last beat
+_STRONG = const(10)  # samples since the last strong one
+WORDS = const(11)
 _BIAS = const(1 << 20)  # keeps stored words positive, so that a plain 32-bit load is right on every port
-
-SETTLE = const(25)  # samples after a start in which the high-pass still swings
-LEARN_FROM = const(75)  # LEARN after a start: 1 s to settle, 2 s to learn the level
 
 # Words of a beat.
 ONSET_BACK_Q8 = const(0)  # samples from the onset to now
@@ -31,50 +33,92 @@ RISE = const(2)  # steepest rise over 160 ms, half counts
 
 
 def restart(state):
-    """Forget all."""
+    """Forget all: 1 s to settle, 2 s to learn the level, a period of 0.8 s until another is known."""
     for i in range(WORDS):
         state[i] = 0
     state[_RISE1] = state[_RISE2] = state[_FRAC_Q8] = _BIAS
-    state[LEARN] = LEARN_FROM
-    state[REFRACTORY] = 6
+    state[_LEARN] = 75
+    state[_PERIOD_Q4] = 320
 
 
 @micropython.viper
 def step(ring, column: int, count: int, state, beat) -> int:
     """Look at the newest sample (ring[column * 256 + count % 256]). Returns 1 when it made a beat certain.
 
-    beat: int32, 3 words, written then. A beat is certain at the latest REFRACTORY (at most 13) samples after its
-    steepest place.
-    Scaling and overflow: |ring| <= 2**15, so |rise| < 2**16; rise * 16 < 2**20; 512 * 2**16 = 2**25.
+    beat: int32, 3 words, written then. A beat is certain at the latest 13 samples after its steepest place.
+    Scaling and overflow: |ring| <= 2**15, so |rise| < 2**17 and the third difference < 2**18; the level in Q4
+    <= 2**21; rise * 32 < 2**22; 512 * 2**16 = 2**25.
     """
     r = ptr16(ring)
     s = ptr32(state)
     o = ptr32(beat)
     base = column * 256
     v = (int(r[base + (count & 255)]) ^ 0x8000) - 0x8000
-    rise = v - ((int(r[base + ((count - 4) & 255)]) ^ 0x8000) - 0x8000)
+    rough = v - ((int(r[base + ((count - 3) & 255)]) ^ 0x8000) - 0x8000)
+    rough -= 3 * ((int(r[base + ((count - 1) & 255)]) ^ 0x8000) - (int(r[base + ((count - 2) & 255)]) ^ 0x8000))
+    if rough < 0:
+        rough = 0 - rough
+    noise = int(s[NOISE_Q4])
+    if rough << 4 > noise:
+        noise += (noise >> 5) + 1
+    else:
+        noise -= noise >> 5
+    s[NOISE_Q4] = noise
+    foot = (int(r[base + ((count - 4) & 255)]) ^ 0x8000) - 0x8000
+    rise = v - foot
+    foot -= (int(r[base + ((count - 8) & 255)]) ^ 0x8000) - 0x8000
+    if foot > 0:
+        rise -= foot
     rise1 = int(s[_RISE1]) - _BIAS
     rise2 = int(s[_RISE2]) - _BIAS
     s[_RISE1] = rise + _BIAS
     s[_RISE2] = rise1 + _BIAS
     level = int(s[LEVEL_Q4])
-    learn = int(s[LEARN])
+    learn = int(s[_LEARN])
     if learn:
-        s[LEARN] = learn - 1
+        s[_LEARN] = learn - 1
         if learn <= 50 and rise > 0 and rise * 12 > level:
             s[LEVEL_Q4] = rise * 12  # three quarters of the largest
         return 0
-    level -= level >> 7
-    s[LEVEL_Q4] = level
+    since = int(s[_SINCE]) + 1
+    s[_SINCE] = since
+    strong = int(s[_STRONG]) + 1
+    s[_STRONG] = strong
+    if since > 60:
+        level -= level >> 5
+        s[LEVEL_Q4] = level
     wait = int(s[_WAIT])
     if wait:
         wait += 1
         s[_WAIT] = wait
-    refractory = int(s[REFRACTORY])
+    period = int(s[_PERIOD_Q4])
+    refractory = period * 21 >> 9
+    if refractory > 12:
+        refractory = 12
+    if refractory < 5:
+        refractory = 5
+    peak = int(s[_PEAK])
+    due = wait > refractory
+    takes = 0
+    if rise1 > rise2 and rise1 >= rise and rise1 > 5:
+        if wait == 0 or due:
+            least = noise * 5
+            if least > level >> 1:
+                least = level >> 1
+            floor = level // 7
+            if period > 512:
+                floor = level >> 2  # a slow heart's long diastole, in which breathing looks like a pulse
+            if rise1 << 4 > least and rise1 << 4 > floor:
+                takes = 1
+        elif rise1 > peak:
+            takes = 1
+            due = rise1 * 23 > level and peak * 5 >= rise1 * 3 and wait >= 7
+        elif rise1 * 23 > level and wait >= 7:
+            takes = 1
+            due = True
     made = 0
-    if wait > refractory:
+    if due:
         # Certain. Its steepest place lies `wait` - 1 samples back, minus 2 for the span of the rise.
-        peak = int(s[_PEAK])
         at = count - wait
         foot = 32767
         i = 3
@@ -103,15 +147,30 @@ def step(ring, column: int, count: int, state, beat) -> int:
         o[0] = (wait << 8) + 512 + back - (int(s[_FRAC_Q8]) - _BIAS)
         o[1] = top - foot
         o[2] = peak
-        if peak * 8 > level:
-            peak = level >> 3  # one artefact may not raise the level by more than a quarter
-        s[LEVEL_Q4] = level + ((peak * 16 - level) >> 2)
+        s[_SINCE] = wait
+        if peak << 5 > level:
+            # The period between strong beats follows by a sixteenth of itself at most, the level up by a quarter.
+            strong = strong - wait << 4
+            s[_STRONG] = wait
+            if strong > 64 and strong < 992:
+                strong -= period
+                if strong > period >> 2:
+                    strong = period >> 2
+                if strong < 0 - (period >> 2):
+                    strong = 0 - (period >> 2)
+                s[_PERIOD_Q4] = period + (strong >> 2)
+            v = (peak << 4) - level
+            if v > level:
+                v = level
+            if v > 0:
+                level += v >> 2
+            else:
+                level += v >> 3
+            s[LEVEL_Q4] = level
         s[_WAIT] = 0
-        wait = 0
         made = 1
-    if rise1 > rise2 and rise1 >= rise and rise1 > 5 and rise1 * 32 > level:
-        if wait == 0 or rise1 > int(s[_PEAK]):
-            s[_PEAK] = rise1
-            s[_WAIT] = 1
-            s[_FRAC_Q8] = ((rise - rise2) * 128) // (2 * rise1 - rise - rise2) + _BIAS
+    if takes:
+        s[_PEAK] = rise1
+        s[_WAIT] = 1
+        s[_FRAC_Q8] = ((rise - rise2) * 128) // (2 * rise1 - rise - rise2) + _BIAS
     return made

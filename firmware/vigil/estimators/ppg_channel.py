@@ -38,13 +38,13 @@ from vigil.dsp import ppg_beats, ppg_front
 from vigil.dsp.coeffs.ppg import HIGHPASS_Q14
 from vigil.estimators.contact import OFF_COUNTS, Contact
 from vigil.estimators.hand_over import HandOver
-from vigil.estimators.pulse_rate import SURE_Q10, PulseRate
+from vigil.estimators.pulse_rate import PulseRate
 from vigil.estimators.spo2 import Spo2
 
 _ROWS = const(64)  # longest block
 _TICK = const(25)  # decimated samples between evaluations: 1 s
 _NOMINAL_US = const(10000)
-_SPAN = const(225)  # decimated samples that a reading covers at most: 9 s
+_SPAN = const(205)  # decimated samples that a reading not of beats covers at most: 8.2 s
 _CENTRE_Q8 = const(3 * 256 + 128)  # a decimated sample stands 3.5 samples before its last row
 _SATURATED_HOLD = const(250)  # decimated samples: a saturated one spoils a window of 8 s and its filters' tail
 
@@ -133,8 +133,7 @@ class PpgChannel:
     def report(self, t_ms, out):
         """Append one Reading of each kind to out: the state of the last full second. t_ms: end of the last block."""
         end_ms = t_ms - self._tick * 4 * self._period_us // 1000
-        span = min(max(self._age - self._tick, 0), _SPAN)
-        start_ms = max(0, end_ms - span * 4 * self._period_us // 1000)  # nothing is older than the boot
+        start_ms = self._start_ms(end_ms, _SPAN)
         pulse, spo2, contact = self.pulse, self.spo2, self.contact
         blocked = PRESENT
         if self._age == 0 and not self._relative:
@@ -142,11 +141,13 @@ class PpgChannel:
         elif self._since_saturated < _SATURATED_HOLD:
             blocked = SIGNAL_SATURATED
         bpm_x10, quality, reason = self.hand_over.rate(pulse)
+        by_beats = bpm_x10 == pulse.bpm_x10
         if bpm_x10 is not None and self._period_us != _NOMINAL_US:
             bpm_x10 = bpm_x10 * 10000 // self._period_us
+        began_ms = self._start_ms(end_ms, pulse.span) if by_beats else start_ms
         quality = 0 if blocked else quality
         reason = blocked or reason
-        out.append(Reading(PULSE_RATE, bpm_x10, -1, BEAT_PER_MIN, quality, start_ms, end_ms, reason))
+        out.append(Reading(PULSE_RATE, bpm_x10, -1, BEAT_PER_MIN, quality, began_ms, end_ms, reason))
         judged = not self._relative
         both = judged and self._red_column >= 0 and self._ir_column >= 0
         # A ratio and a perfusion index are of a pulse; where none is seen they are of something else.
@@ -168,6 +169,11 @@ class PpgChannel:
             out.append(Reading(PERFUSION_INDEX, None, -2, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
             out.append(Reading(CONTACT, CONTACT_UNKNOWN, 0, DIMLESS, 0, start_ms, end_ms, NO_SENSOR))
 
+    def _start_ms(self, end_ms, span):
+        """When the last `span` decimated samples began, of which no more than the light's age exist."""
+        span = min(max(self._age - self._tick, 0), span)
+        return max(0, end_ms - span * 4 * self._period_us // 1000)  # nothing is older than the boot
+
     def _arrange(self, columns, relative):
         k = len(columns)
         if not 0 < k <= ppg_front.COLUMNS_MAX:
@@ -183,7 +189,6 @@ class PpgChannel:
     def _restart(self):
         """The light began anew: no beat, no value of before belongs to what comes."""
         self._age = 0
-        self._loose = 7
         ppg_beats.restart(self._beats)
         self.pulse.reset()
         self.spo2.reset()
@@ -202,15 +207,10 @@ class PpgChannel:
         pulse = self.pulse
         state = self._front
         count = state[ppg_front.COUNT]
-        pulse.evaluate(self._ring, self._pulse_column, count, age)
+        beats = self._beats
+        noise_q4 = (beats[ppg_beats.NOISE_Q4] << 4) // (beats[ppg_beats.LEVEL_Q4] + 1)
+        pulse.evaluate(self._ring, self._pulse_column, count, age, noise_q4)
         self.hand_over.evaluate(self._ring, self._pulse_column, count, age)
-        # No beat within 5/8 of a clear period, nor within half of the last one while none is clear; at most 0.52 s,
-        # which is later than any dicrotic wave.
-        if pulse.clarity_q10 > SURE_Q10:
-            self._beats[ppg_beats.REFRACTORY] = min(max(pulse.period_q8 * 5 >> 11, 6), 13)
-            self._loose = min(max(pulse.period_q8 >> 9, 6), 13)
-        else:
-            self._beats[ppg_beats.REFRACTORY] = self._loose
         if self._relative:
             return
         dc = state[ppg_front.DC + 5 * self._pulse_column] >> 8

@@ -1,4 +1,10 @@
-"""Pulse rate from the beats of the last 9 s, checked against the period of the last 8 s."""
+"""Pulse rate from the beats of the last 12 s, checked against the period of the last 8 s.
+
+The value is beats over time. Where most intervals are alike, one that is half as long again is a missed pulse and one
+half as short an artefact, and neither counts. Quality is how well the wave repeats itself after the beats' interval,
+less for intervals that are not alike; where it does not repeat, the pulse is irregular or the beats are noise, and
+they are the less believed the more each interval differs from the one before. docs/adr/0016.
+"""
 
 from array import array
 
@@ -11,25 +17,26 @@ _FIRST = const(5)  # lags searched: 300 bpm ...
 _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
 _WINDOW_MIN = const(100)  # and the least: 4 s
-_SPAN_Q8 = const(225 * 256)  # beats that count: the last 9 s, of which the newest second may not be certain yet
-_BEATS = const(64)  # ring of beats: 10 s at 240 bpm and some
+_SPAN_Q8 = const(300 * 256)  # beats that count: the last 12 s, of which the newest second may not be certain yet
+_BEFORE = const(10)  # samples before the first onset that were looked at
+_SURE_SPAN_Q8 = const(100 * 256)  # 4 s of intervals: the least that a quality of 50 rests on
+_BEATS = const(64)  # ring of beats: 12 s at 300 bpm and some
 _FRESH_Q8 = const(75 * 256)  # without a beat for 3 s there is no pulse
 _MASK = const(0x3FFFFFFF)  # onset times: 1/256 samples, modulo 2**30 (46 h)
 _BPM_X10 = const(60 * 10 * 25)  # bpm * 10 = this / period in samples
 
-# The thresholds were set on synthetic grids and on BIDMC as a whole (docs/adr/0005).
-SURE_Q10 = const(850)  # autocorrelation from which the period sets the detector's refractory time
-_CLEAR_Q10 = const(600)  # from which it overrules beats that come too close: dicrotic waves were counted
-_FAIR_Q10 = const(400)  # from which it confirms the usual interval: single beats were missed or added
-_SHORT_Q8 = const(10 * 256)  # 0.4 s: a dicrotic wave does not come later after its beat
+# Autocorrelation, Q10. The thresholds were set on synthetic grids and on BIDMC as a whole (docs/adr/0016).
+_REPEATS = const(400)  # at the beats' interval: it confirms them
+_CLEAR = const(700)  # the period is believed where there is much noise
+_VERY_CLEAR = const(800)  # and where there is some, and the beats do not confirm it
 _QUALITY_MIN = const(30)
 
 
 class PulseRate:
     """Push beats, evaluate once a second, read the fields.
 
-    bpm_x10: best guess or None. quality_pct. reason: absent reason or PRESENT. clarity_q10: autocorrelation at the
-    period. period_q8: samples at 25 Hz, 0 when none was found.
+    bpm_x10: best guess or None. quality_pct. reason: absent reason or PRESENT. span: samples that it was made from.
+    clarity_q10: autocorrelation at the period. period_q8: samples at 25 Hz, 0 when none was found.
     """
 
     def __init__(self):
@@ -50,6 +57,7 @@ class PulseRate:
         self.reason = SETTLING_IN
         self.clarity_q10 = 0
         self.period_q8 = 0
+        self.span = 0
 
     def beat(self, onset_q8: int, height: int):
         """Take a beat: onset in 1/256 samples (modulo 2**30), height in half counts."""
@@ -59,9 +67,9 @@ class PulseRate:
         if self._n < _BEATS:
             self._n += 1
 
-    def evaluate(self, ring, column: int, count: int, age: int):
-        """Form the reading as of sample `count`, `age` samples after the chain's start."""
-        n = min(age, _WINDOW)
+    def evaluate(self, ring, column: int, count: int, age: int, noise_q4: int):
+        """Form the reading as of sample `count`, `age` samples after the start. noise_q4: of the detector, by level."""
+        self.span = n = min(age, _WINDOW)
         if n < _WINDOW_MIN:
             self.reason = SETTLING_IN
             self.quality_pct = 0
@@ -69,7 +77,7 @@ class PulseRate:
         scale(ring, column, count, n, self.window)
         autocorrelate(self.window, n, _FIRST, _LAST, self._acf)
         self._find_period()
-        self._combine(count)
+        self._combine(count, noise_q4)
 
     def height(self) -> int:
         """Median height of the last (at most 8) beats, half counts; 0 without beats."""
@@ -116,7 +124,7 @@ class PulseRate:
             m += 1
         self.period_q8 = fine_q8
 
-    def _combine(self, count: int):
+    def _combine(self, count: int, noise_q4: int):
         now_q8 = count << 8
         times = self._onset_q8
         newest = times[(self._at - 1) % _BEATS]
@@ -133,36 +141,42 @@ class PulseRate:
             intervals[n] = ibi_q8
             self._sort_in(ibi_q8, n)
             n += 1
-        clarity_q10 = self.clarity_q10
+        clarity = self.clarity_q10
         by_period = _BPM_X10 * 256 // self.period_q8 if self.period_q8 else 0
         if n < 2 or (now_q8 - newest) & _MASK > _FRESH_Q8:
             self.bpm_x10 = by_period or None
             self.quality_pct = 0
-            self.reason = POOR_SIGNAL if clarity_q10 >= _CLEAR_Q10 else NO_PULSE
+            self.reason = POOR_SIGNAL if clarity >= _REPEATS else NO_PULSE
             return
-        value = n * (_BPM_X10 * 16) // (span_q8 >> 4)
-        if _differ_pct(value, by_period) <= 4:
-            quality = 20 + (clarity_q10 * 80 >> 10)
+        self.span = (((now_q8 - newest) & _MASK) + span_q8 >> 8) + _BEFORE
+        middle = self._sorted[n >> 1]
+        alike = m = kept_q8 = 0
+        for i in range(n):
+            off_q8 = abs(intervals[i] - middle)
+            if off_q8 * 8 <= middle:
+                alike += 1
+            if off_q8 * 2 < middle:
+                m += 1
+                kept_q8 += intervals[i]
+        if alike * 8 < n * 5:
+            m = n
+            kept_q8 = span_q8
+        value = m * (_BPM_X10 * 16) // (kept_q8 >> 4)
+        agree = abs(value - by_period) * 32 <= value
+        lag = min(max(_BPM_X10 // value, _FIRST), _LAST - 1)
+        here = max(self._acf[lag], self._acf[lag + 1])
+        if noise_q4 >= 2 and clarity >= _CLEAR:
+            value = by_period
+            quality = clarity * (100 if agree else 60) >> 10
+        elif agree or (here >= _REPEATS and here * 4 >= clarity * 3):
+            quality = (here * 100 >> 10) * (n + alike) // (2 * n)
+        elif noise_q4 and clarity >= _VERY_CLEAR:
+            value = by_period
+            quality = 45
         else:
-            middle = self._sorted[n >> 1]
-            m = total_q8 = 0
-            for i in range(n):
-                if abs(intervals[i] - middle) * 4 <= middle:
-                    m += 1
-                    total_q8 += intervals[i]
-            usual = m * (_BPM_X10 * 16) // (total_q8 >> 4)
-            if clarity_q10 >= _FAIR_Q10 and _differ_pct(usual, by_period) <= 8:
-                value = usual
-                quality = 10 + (clarity_q10 * 80 >> 10)
-            elif clarity_q10 >= _CLEAR_Q10 and self._sorted[n >> 2] <= _SHORT_Q8 and by_period < value:
-                value = by_period
-                quality = clarity_q10 * 50 >> 10
-            else:  # irregular, or noise: less sure the more each interval differs from the one before, % of the mean
-                quality = 60 - rough_q8 * 25 // (span_q8 >> 2)
+            quality = min(75 - rough_q8 * 150 // span_q8, 48)
+        if span_q8 < _SURE_SPAN_Q8:
+            quality = min(quality, 48)
         self.bpm_x10 = value
         self.quality_pct = min(max(quality, 0), 99)
         self.reason = PRESENT if quality >= _QUALITY_MIN else POOR_SIGNAL
-
-
-def _differ_pct(value: int, other: int) -> int:
-    return abs(value - other) * 100 // value

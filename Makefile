@@ -24,6 +24,10 @@ run: setup ## a virtual wearer, broker and gateway for DURATION seconds (no hard
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
+test32: setup ## the firmware under a MicroPython with 32-bit words, as the chip's (fetched once from Debian)
+	VIGIL_MICROPYTHON=$$($(BIN)/python -m host_tools.micropython32) $(BIN)/python -m pytest \
+		tests/test_on_micropython.py tests/replay tests/system/test_run.py
+
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,6 +46,9 @@ gen-check: setup ## fail if a generated file is not what its command makes
 bench: setup ## what each stage costs: time, heap, bytes
 	$(BIN)/python -m host_tools.bench
 
+powercut: setup ## power cuts at every change of the flash, enumerated (minutes)
+	$(BIN)/python -m tests.powerloss
+
 validate: setup ## figures on all recordings beside open peers, with a report (a long campaign: half an hour and more)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[validate-peers]'
 	$(BIN)/vigil validate ecg --out build/validate
@@ -49,4 +56,4 @@ validate: setup ## figures on all recordings beside open peers, with a report (a
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup run test lint gen gen-check bench validate clean
+.PHONY: help setup run test test32 lint gen gen-check bench powercut validate clean

@@ -96,7 +96,7 @@ class _Memory:
         return taken
 
     def acknowledge_to_device(self, device: str, payload: bytes) -> None:
-        self.acknowledged += len(ack.decode(payload))
+        self.acknowledged += len(ack.decode(payload)[1])
 
     def done(self, message: Message) -> None:
         self.finished += 1

@@ -17,7 +17,7 @@ from vigil.app.uplink import Uplink
 from vigil.link.backoff import Backoff
 from vigil.link.mqtt_client import MqttClient
 from vigil.link.session import Session
-from vigil.store.queue import Queue
+from vigil.store.journal import Journal
 
 STATE, COUNT, SECONDS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with open(STATE + "/link") as file:
@@ -58,7 +58,7 @@ class Board:
 
 async def main():
     board = Board()
-    queue = Queue(board.fs + "/queue", os, lambda payload: b"sealed:" + payload)
+    queue = Journal(board.fs + "/journal", os, lambda payload, signature: b"sealed:" + payload + b"s" * 64)
     uplink = Uplink(board.clock, queue, SETTINGS["id"], 1500)
     session = Session(Backoff(board.random, 200, 1000))
     settings = link_settings(board)

@@ -21,7 +21,7 @@ class Memory:
         self.told = []
 
     def acknowledge_to_device(self, device, payload):
-        self.told += [("device", seq) for seq, _ in ack.decode(payload)]
+        self.told += [("device", seq) for seq, _ in ack.decode(payload)[1]]
 
     def done(self, message):
         self.told.append(("broker", message.mid))

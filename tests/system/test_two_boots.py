@@ -56,6 +56,8 @@ def test_what_was_sealed_before_provisioning_is_delivered_after_it(tmp_path, sce
         assert second, log
 
     assert second["pending"] == second["dropped"] == second["resent"] == second["restarts"] == 0, log
+    assert batches[0][1][2] > first["sealed"] - 1  # what is fresh goes first
+    batches.sort(key=lambda item: item[1][2])
     assert [batch[2] for _, batch in batches] == list(range(1, first["sealed"] + second["sealed"] + 1))
     assert [batch[1] for _, batch in batches] == [1] * first["sealed"] + [2] * second["sealed"]
     before = bytes(32)

@@ -9,7 +9,9 @@ from vigil.app.publish import Publisher
 from vigil.app.supervise import Health, Supervisor
 from vigil.app.uplink import Uplink
 from vigil.core.errors import ConfigError, LinkError, StoreError
-from vigil.core.records import BEAT_PER_MIN, ECG, HEART_RATE, Reading, SampleBlock
+from vigil.core.records import BEAT_PER_MIN, DIMLESS, ECG, FALL, HEART_RATE, POOR_SIGNAL, RHYTHM, Reading, SampleBlock
+from vigil.link.utc import Utc
+from vigil.store.journal import EVENT, VITALS
 from vigil.wire import ack, cbor
 
 
@@ -127,24 +129,30 @@ class Pipeline:
             self.readings.append(Reading(HEART_RATE, 700 + i, -1, BEAT_PER_MIN, 90, t_ms - 8000, t_ms))
 
 
-class Queue:
-    """store.queue.Queue without files. fails: None, "before" or "after" the signature."""
+class Journal:
+    """store.journal.Journal without files. fails: it takes nothing."""
 
     def __init__(self):
-        self.next_seq, self.prev_digest, self.kept, self.fails = 1, bytes(32), {}, None
+        self.next_seq, self.prev_digest, self.kept, self.fails = 1, bytes(32), {}, False
+        self.kinds, self.events = [], []
 
     @property
     def oldest_seq(self):
         return min(self.kept) if self.kept else self.next_seq
 
-    def append(self, payload):
-        if self.fails == "before":
+    def __len__(self):
+        return len(self.kept)
+
+    def append(self, payload, kind=VITALS):
+        if self.fails:
             raise StoreError("full")
         self.next_seq += 1
         self.prev_digest = sha256(payload).digest()
-        if self.fails == "after":
-            raise StoreError("full")
         self.kept[self.next_seq - 1] = payload
+        self.kinds.append(kind)
+
+    def holds(self, seq):
+        return seq in self.kept
 
     def waiting(self, limit):
         return sorted(self.kept)[:limit]
@@ -163,8 +171,8 @@ class Setting:
     """A publisher and what is around it."""
 
     def __init__(self):
-        self.board, self.pipeline, self.queue, self.woken = Board(), Pipeline(), Queue(), 0
-        self.publisher = Publisher(self.board, self.pipeline, self.queue, 3, 1, lambda: {1: 42}, self.wake)
+        self.board, self.pipeline, self.journal, self.woken = Board(), Pipeline(), Journal(), 0
+        self.publisher = Publisher(self.board, self.pipeline, self.journal, 3, 1, lambda: {1: 42}, self.wake)
 
     def wake(self):
         self.woken += 1
@@ -173,15 +181,15 @@ class Setting:
 def test_batches_carry_boot_sequence_digest_and_a_status_in_each_sixth():
     s = Setting()
     s.publisher.seal()
-    assert not s.queue.kept  # nothing read, nothing sealed
+    assert not s.journal.kept  # nothing read, nothing sealed
     before = bytes(32)
     for i in range(1, 14):
         s.pipeline.read(5)
         s.publisher.seal()
-        batch = cbor.decode(s.queue.kept[i])
+        batch = cbor.decode(s.journal.kept[i])
         assert (batch[1], batch[2], batch[3], batch[9]) == (3, i, before, i - 1)
         assert (batch.get(8) == {1: 42}) == (i % 6 == 1)
-        before = sha256(s.queue.kept[i]).digest()
+        before = sha256(s.journal.kept[i]).digest()
     assert s.publisher.sealed == s.woken == 13
 
 
@@ -189,25 +197,19 @@ def test_many_readings_become_several_batches():
     s = Setting()
     s.pipeline.read(130)
     s.publisher.seal()
-    assert [len(cbor.decode(p)[6][0][4]) for p in s.queue.kept.values()] == [60, 60, 10]
+    assert [len(cbor.decode(p)[6][0][4]) for p in s.journal.kept.values()] == [60, 60, 10]
 
 
 def test_readings_wait_for_the_flash_and_are_never_sealed_twice():
     s = Setting()
-    s.queue.fails = "before"
+    s.journal.fails = True
     for _ in range(3):
         s.pipeline.read(100)
         s.publisher.seal()
     assert s.publisher.sealed == 0 and s.publisher.lost_readings == 120
-    s.queue.fails = None
+    s.journal.fails = False
     s.publisher.seal()
-    assert len(s.queue.kept) == 3 and s.publisher.sealed == 3
-    s.queue.fails = "after"
-    s.pipeline.read(5)
-    s.publisher.seal()
-    s.queue.fails = None
-    s.publisher.seal()
-    assert sorted(s.queue.kept) == [1, 2, 3] and s.queue.next_seq == 5
+    assert len(s.journal.kept) == 3 and s.publisher.sealed == 3
 
 
 def test_sequences_are_reserved_ahead_in_the_keystore():
@@ -215,7 +217,7 @@ def test_sequences_are_reserved_ahead_in_the_keystore():
     for i in range(1, 300):
         s.pipeline.read(1)
         s.publisher.seal()
-        s.queue.kept.clear()
+        s.journal.kept.clear()
         assert config.stored_number(s.board, "seq.floor") == (257 if i < 257 else 513)
 
 
@@ -231,12 +233,27 @@ class Client:
 
 
 def _uplink(n):
-    queue, clock = Queue(), Clock()
-    for i in range(n):
-        queue.append(b"envelope %d" % (i + 1))
-    uplink = Uplink(clock, queue, "00aa", 1000)
+    journal, clock = Journal(), Clock()
+    for _ in range(n):
+        _append(journal)
+    times = []
+    uplink = Uplink(clock, journal, "00aa", 1000, lambda *told: times.append(told))
+    uplink.times = times
     uplink.client = Client()
-    return uplink, queue, clock, uplink.client
+    return uplink, journal, clock, uplink.client
+
+
+def _append(journal, kind=VITALS):
+    journal.append(b"envelope %d" % journal.next_seq)
+    if kind == EVENT:
+        journal.events.append(journal.next_seq - 1)
+
+
+def _sent(client):
+    """Sequences sent since the last call."""
+    seqs = [int(p.split()[1]) for p in client.sent]
+    client.sent.clear()
+    return seqs
 
 
 def _drain(uplink):
@@ -247,18 +264,134 @@ def _drain(uplink):
             return wait_ms
 
 
-def _ack(uplink, *payloads):
-    items = [(int(p.split()[1]), sha256(p).digest()) for p in payloads]
-    uplink.on_message(b"v1/00aa/a", ack.encode(items))
+def _ack(uplink, *seqs, utc_ms=None):
+    items = [(seq, sha256(b"envelope %d" % seq).digest()) for seq in seqs]
+    if items:
+        uplink.on_message(b"v1/00aa/a", ack.encode(items, utc_ms))
 
 
-def test_oldest_first_and_a_window():
-    uplink, _, _, client = _uplink(6)
+def test_the_newest_then_the_oldest_and_a_window():
+    uplink, journal, _, client = _uplink(20)
     assert _drain(uplink) == 1000
-    assert client.sent == [b"envelope 1", b"envelope 2", b"envelope 3", b"envelope 4"]
-    _ack(uplink, b"envelope 2", b"envelope 1")
+    assert _sent(client) == [20, 1, 2, 3, 4, 5, 6, 7]
+    _ack(uplink, 2, 1)
     _drain(uplink)
-    assert client.sent[4:] == [b"envelope 5", b"envelope 6"]
+    assert _sent(client) == [8, 9]
+    _append(journal)
+    assert _drain(uplink) == 1000 and _sent(client) == []  # 20 is on its way in the newest's place
+    _ack(uplink, 20)
+    _drain(uplink)
+    assert _sent(client) == [21]
+
+
+def test_events_go_before_the_backlog():
+    uplink, journal, _, client = _uplink(20)
+    for _ in range(2):
+        _append(journal, EVENT)
+        _append(journal)
+    _drain(uplink)
+    assert _sent(client) == [24, 23, 21, 1, 2, 3, 4, 5]
+
+
+def test_hours_of_backlog_never_hold_up_what_is_fresh():
+    uplink, journal, _, client = _uplink(200)
+    late = []
+    turn = 0
+    while len(journal):
+        _drain(uplink)
+        sent = _sent(client)
+        turn += 1
+        if 1 < turn < 30:
+            _append(journal)
+            _drain(uplink)
+            fresh = _sent(client)
+            late.append(fresh[:1] != [journal.next_seq - 1])
+            sent += fresh
+        for seq in reversed(sent):
+            _ack(uplink, seq)
+        uplink._clock.now_ms += 300
+    assert len(late) > 20 and not any(late)
+
+
+def test_what_the_host_never_takes_does_not_hold_up_the_rest():
+    uplink, journal, clock, client = _uplink(60)
+    refused = range(1, 12)
+    for _ in range(2000):
+        wait_ms = _drain(uplink)
+        _ack(uplink, *[seq for seq in _sent(client) if seq not in refused])
+        clock.now_ms += min(wait_ms, 500)
+    assert sorted(journal.kept) == list(refused)
+    assert len(uplink._sent) <= 33
+
+
+def test_an_acknowledgement_tells_the_time_since_the_first_sending():
+    uplink, _, clock, client = _uplink(2)
+    _drain(uplink)
+    client.connects += 1
+    clock.now_ms = 700
+    _drain(uplink)
+    clock.now_ms = 900
+    _ack(uplink, 1, utc_ms=1_790_000_000_000)
+    _ack(uplink, 1, utc_ms=1_790_000_000_001)  # said before: nothing was waiting for it
+    _ack(uplink, 2)
+    assert uplink.times == [(0, 900, 1_790_000_000_000)]
+
+
+def test_utc_is_the_middle_of_what_is_possible_and_grows_old():
+    utc = Utc()
+    assert utc.at(0) is None
+    utc.heard(1000, 1300, 1_790_000_000_000)  # true: between ...000 at 1000 and ...000 at 1300
+    assert utc.at(1300) == (1_790_000_000_000 + 150 - 1300, 151)
+    assert utc.at(1300 + 3_600_000) == (1_789_999_998_850, 151 + 360)
+    utc.heard(10_000, 11_000, 1_790_000_009_000)  # agrees, and is worse
+    assert utc.at(11_000)[1] == 151
+    utc.heard(20_000, 20_040, 1_790_000_018_900)  # agrees, and is better
+    assert utc.at(20_040) == (1_790_000_018_900 + 20 - 20_040, 21) and utc.steps == 0
+    for wrong in ((0, 200_000, 1_790_000_000_000), (0, 10, 1), (500, 400, 1_790_000_000_000)):
+        utc.heard(*wrong)
+    assert utc.at(20_040)[1] == 21
+
+
+def test_utc_follows_drift_and_steps_of_the_host():
+    true_0 = 1_790_000_000_000
+    utc = Utc()
+    for second in range(0, 86_400, 10):  # a crystal 80 ppm slow, answers between 20 and 2000 ms
+        now_ms = second * 1000 + 20 + second % 7 * 330
+        true = now_ms + now_ms * 80 // 1_000_000
+        utc.heard(second * 1000, now_ms, true_0 + true - second % 7 * 50)
+        offset, uncertainty = utc.at(now_ms)
+        assert abs(offset + now_ms - true_0 - true) <= uncertainty <= 40
+    assert utc.steps == 0
+    now_ms += 10_000
+    utc.heard(now_ms - 100, now_ms, true_0 + now_ms + 3_600_000)  # somebody set the host's clock
+    assert utc.steps == 1 and abs(utc.at(now_ms)[0] - true_0 - 3_600_000) < 100
+
+
+def test_a_rhythm_that_begins_is_an_event():
+    s = Setting()
+    for value in (1, 1, 2, 2, 4, 1, None, 1):
+        reason = POOR_SIGNAL if value is None else 0
+        s.pipeline.readings.append(Reading(RHYTHM, value, 0, DIMLESS, 90, 0, 8000, reason))
+        s.pipeline.read(1)
+        s.publisher.seal()
+    assert s.journal.kinds == [VITALS, VITALS, EVENT, VITALS, EVENT, EVENT, VITALS, VITALS]
+    s.pipeline.readings.append(Reading(FALL, 1, 0, DIMLESS, 90, 0, 8000))
+    s.publisher.seal()
+    assert s.journal.kinds[-1] == EVENT
+
+
+def test_batches_carry_utc_once_it_is_known():
+    s = Setting()
+    utc = Utc()
+    s.publisher._utc = utc
+    for _ in range(2):
+        s.pipeline.read(1)
+        s.publisher.seal()
+        s.board.clock.now_ms = 100
+        utc.heard(0, 100, 1_790_000_000_000)
+    first, second = [cbor.decode(s.journal.kept[seq]) for seq in (1, 2)]
+    assert 5 not in first, first
+    assert second[5] == [1_790_000_000_050 - 100, 51]
 
 
 def test_resent_after_a_timeout_that_doubles():
@@ -272,7 +405,7 @@ def test_resent_after_a_timeout_that_doubles():
         clock.now_ms += wait_ms
     assert times == [0, 1000, 3000, 7000, 15000, 31000, 63000, 127_000, 247_000]
     assert uplink.resent == 8
-    _ack(uplink, b"envelope 1")
+    _ack(uplink, 1)
     assert _drain(uplink) == 10_000
 
 
@@ -281,22 +414,22 @@ def test_everything_on_its_way_is_sent_again_on_a_new_connection():
     _drain(uplink)
     client.connects += 1
     _drain(uplink)
-    assert client.sent == [b"envelope 1", b"envelope 2"] * 2
+    assert _sent(client) == [2, 1, 2, 1]
 
 
 def test_nothing_is_sent_while_the_link_is_down_or_fails():
-    uplink, queue, _, client = _uplink(2)
+    uplink, journal, _, client = _uplink(2)
     client.free = 0
     assert _drain(uplink) == 10_000 and client.sent == []
     client.free, client.fails = 4, True
     assert _drain(uplink) == 200
     client.fails = False
     _drain(uplink)
-    assert len(client.sent) == 2 and len(queue.kept) == 2
+    assert len(client.sent) == 2 and len(journal.kept) == 2
 
 
 def test_only_the_right_acknowledgement_frees():
-    uplink, queue, _, _ = _uplink(2)
+    uplink, journal, _, _ = _uplink(2)
     _drain(uplink)
     good = ack.encode([(1, sha256(b"envelope 1").digest())])
     uplink.on_message(b"v1/00ab/a", good)  # another's
@@ -304,9 +437,9 @@ def test_only_the_right_acknowledgement_frees():
     uplink.on_message(b"v1/00aa/a", b"")
     uplink.on_message(b"v1/00aa/a", b"\xff" * 99)
     uplink.on_message(b"v1/00aa/a", ack.encode([(1, bytes(32)), (7, bytes(32))]))
-    assert sorted(queue.kept) == [1, 2]
+    assert sorted(journal.kept) == [1, 2]
     uplink.on_message(b"v1/00aa/a", good)
-    assert sorted(queue.kept) == [2]
+    assert sorted(journal.kept) == [2]
 
 
 def test_health_counts_what_the_pipeline_has_digested():

@@ -93,7 +93,8 @@ def test_envelope_bytes():
 def test_acknowledgement_both_ways():
     items = [(7, b"\x01" * 32), (1 << 31, b"\x02" * 32)]
     data = ack.encode(items)
-    assert ack.decode(data) == items
+    assert ack.decode(data) == (None, items)
+    assert ack.decode(ack.encode(items, 1_790_000_000_000)) == (1_790_000_000_000, items)
     assert hexlify(data[:6]).decode() == "830182075820"
 
 
@@ -112,6 +113,11 @@ def test_acknowledgements_refused():
         ([1, [7, digest[:31]]], "short digest"),
         ([1, [7, None]], "no digest"),
         ([1] + [[7, digest]] * 65, "too many"),
+        ([1, 1_790_000_000_000], "a time and nothing"),
+        ([1, -1, [7, digest]], "before 1970"),
+        ([1, 4_102_444_800_000, [7, digest]], "after 2100"),
+        ([1, 1, 2, [7, digest]], "two times"),
+        ([], "empty"),
     ):
         try:
             ack.decode(cbor.encode(value))

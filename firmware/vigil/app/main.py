@@ -17,7 +17,8 @@ from vigil.app.uplink import Uplink
 from vigil.core.errors import ConfigError
 from vigil.core.log import ERROR, INFO, log
 from vigil.core.records import ECG, PPG
-from vigil.store.queue import Queue
+from vigil.link.utc import Utc
+from vigil.store.journal import Journal
 
 _DRAIN_MS = const(120_000)  # after until_ms: longest wait for the last acknowledgement
 _LEAVE_MS = const(5_000)
@@ -34,7 +35,7 @@ _CONNECTS = const(8)  # of the link, in this boot
 _SEAL_US = const(9)  # mean time of a seal
 _ECG_PPM = const(10)  # measured sample rate against nominal
 _PPG_PPM = const(11)
-_DAMAGED = const(12)  # envelope files set aside in this boot
+_DAMAGED = const(12)  # stretches of flash that were not whole or not ours, found in this boot
 
 
 class Monitor:
@@ -49,13 +50,14 @@ class Monitor:
         log(INFO, "app", "device %s, boot %d, after %s" % (signer.device_id, boot, board.reset_cause()))
         floor = max(1, stored_number(board, "seq.floor"))
         self.sealer = Sealer(signer)
-        self.queue = Queue(board.fs + "/queue", os, self.sealer.seal, floor=floor)
+        self.journal = Journal(board.fs + "/" + signer.device_id, os, self.sealer.seal, floor=floor)
         self.supervisor = Supervisor(board)
         pipeline = Pipeline()
         self.health = Health(pipeline.push)
         self.acquisition = Acquisition(board, self.health.push)
-        self.uplink = Uplink(board.clock, self.queue, signer.device_id)
-        self.publisher = Publisher(board, pipeline, self.queue, boot, floor, self.status, self.uplink.wake)
+        utc = Utc()
+        self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
+        self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, self.uplink.wake, utc)
         self.client = self._client(signer.device_id)
 
     def _client(self, device_id: str):
@@ -72,7 +74,8 @@ class Monitor:
         uplink = self.uplink
         session = Session(Backoff(self.board.random))
         topics = (uplink.ack_topic,)
-        client = MqttClient(self.board, settings, device_id, topics, session, uplink.on_message, uplink.wake)
+        name = settings.client_id or device_id
+        client = MqttClient(self.board, settings, name, topics, session, uplink.on_message, uplink.wake)
         uplink.client = client
         return client
 
@@ -82,16 +85,16 @@ class Monitor:
         self.heap_peak = max(self.heap_peak, gc.mem_alloc())
         return {
             _HEAP_FREE: gc.mem_free(),
-            _WAITING: len(self.queue),
+            _WAITING: len(self.journal),
             _LOST_SAMPLES: self.acquisition.ecg.lost + self.acquisition.ppg.lost,
-            _DROPPED: self.queue.dropped,
+            _DROPPED: self.journal.dropped,
             _RESTARTS: self.supervisor.restarts,
             _CRASHES: self.supervisor.crashes,
             _CONNECTS: self.client.session.connects if self.client else 0,
             _SEAL_US: self.sealer.mean_us,
             _ECG_PPM: self.health.rate_error_ppm(ECG, 4000),
             _PPG_PPM: self.health.rate_error_ppm(PPG, 10000),
-            _DAMAGED: self.queue.damaged,
+            _DAMAGED: self.journal.damaged,
         }
 
     async def run(self) -> None:
@@ -126,7 +129,7 @@ class Monitor:
 
     async def _drain(self) -> None:
         limit_ms = self.board.clock.ms() + _DRAIN_MS
-        while self.client and len(self.queue) and self.board.clock.ms() < limit_ms:
+        while self.client and len(self.journal) and self.board.clock.ms() < limit_ms:
             self.board.feed_watchdog()
             await asyncio.sleep_ms(100)
 

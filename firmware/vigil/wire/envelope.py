@@ -26,11 +26,14 @@ def to_be_signed(protected: bytes, payload: bytes) -> bytes:
     return cbor.encode(["Signature1", protected, b"", payload])
 
 
-def seal(signer, payload: bytes) -> bytes:
-    """Return `payload` signed by `signer` (crypto.signer.Signer or anything with its device_id and sign)."""
+def seal(signer, payload: bytes, signature=None) -> bytes:
+    """Return `payload` signed by `signer` (crypto.signer.Signer or anything with its device_id and sign).
+
+    signature: where it was made before and kept; nothing is computed then.
+    """
     protected = protected_header(signer.device_id)
     out = bytearray((_TAG_SIGN1,))
-    cbor.put(out, [protected, {}, payload, signer.sign(to_be_signed(protected, payload))])
+    cbor.put(out, [protected, {}, payload, signature or signer.sign(to_be_signed(protected, payload))])
     return bytes(out)
 
 

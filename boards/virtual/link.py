@@ -13,6 +13,7 @@ Requests allocate nothing: drivers are tested under a locked heap.
 
 import json
 import socket
+import sys
 from array import array
 
 import uctypes
@@ -47,7 +48,8 @@ class Link:
         self._socket.connect(socket.getaddrinfo(host, int(port))[0][-1])
         self._socket.setsockopt(_TCP, _NODELAY, 1)  # header and payload are two writes
         self._out = bytearray(16)
-        self._in = array("l", [0] * (1 + LINES))  # 64 bits here; unlike "q", its small integers are not allocated
+        # 64 bits; "l" where it has as many, because what "q" gives is allocated there
+        self._in = array("l" if sys.maxsize >> 32 else "q", [0] * (1 + LINES))
         self._request = uctypes.struct(uctypes.addressof(self._out), _REQUEST, uctypes.LITTLE_ENDIAN)
         self._reply = uctypes.struct(uctypes.addressof(self._in), _REPLY, uctypes.LITTLE_ENDIAN)
         self._clock = clock

@@ -50,12 +50,12 @@ def _loads(file: Path) -> list[str]:
     return loaded
 
 
-def run(engine: str, *args: str, heap: str = "512k") -> list[dict]:
+def run(engine: str, *args: str, heap_kb: int = 512) -> list[dict]:
     """Run stages.py on an engine (viper, bytecode or cpython) and return what it tells."""
     if engine == "cpython":
         command, env = [sys.executable, "-c", CPYTHON, *args], None
     else:
-        command = interpreter.command(stages.__file__, *args, heap=heap)
+        command = interpreter.command(stages.__file__, *args, heap_kb=heap_kb)
         env = interpreter.environment(*interpreter.import_path(engine))
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, cwd=ROOT)
     if done.returncode:

@@ -47,6 +47,12 @@ def test_a_name_that_means_two_things_is_refused(text):
         fold(text, {"core": {"A": 3}})
 
 
+@pytest.mark.parametrize("text", ["A, B = const(1), const(2)\n", "def f():\n    x = const(3)\n    return x\n"])
+def test_a_const_that_no_compiler_folds_is_refused(text):
+    with pytest.raises(UserError, match="not folded"):
+        fold(text, {})
+
+
 def test_the_stripped_firmware_carries_no_public_constant(tmp_path):
     """The saving is real: names like NO_CONTACT are not even in the name pool of a device."""
     interpreter.compile_sources(

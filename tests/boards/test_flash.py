@@ -114,7 +114,7 @@ def test_micropython_boots_what_was_flashed(files, tmp_path, chip, name, profile
         (tmp_path / "flash.bin").write_bytes(rom.flash)
     script = [str(HERE / "boot_image.py"), str(tmp_path / "flash.bin"), str(board.vfs_offset), str(board.vfs_bytes)]
     done = subprocess.run(
-        interpreter.command(*script, chip, "1500", heap="32m"),
+        interpreter.command(*script, chip, "1500", heap_kb=32 * 1024),
         env=interpreter.environment(),
         capture_output=True,
         text=True,

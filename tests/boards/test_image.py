@@ -33,7 +33,9 @@ def made(tmp_path_factory):
 
 def boot(file, offset, size, chip, ms=1500):
     done = subprocess.run(
-        interpreter.command(HERE / "boot_image.py", str(file), str(offset), str(size), chip, str(ms), heap="32m"),
+        interpreter.command(
+            HERE / "boot_image.py", str(file), str(offset), str(size), chip, str(ms), heap_kb=32 * 1024
+        ),
         env=interpreter.environment(),
         capture_output=True,
         text=True,

@@ -22,8 +22,8 @@ Spans = Sequence[tuple[float, float]]
 
 
 def held(ecg_mv: np.ndarray, fs: float) -> np.ndarray:
-    """The last value held for 0.6 s more, so that the last beat of the record comes out of the chain too."""
-    return np.pad(ecg_mv, (0, round(0.6 * fs)), mode="edge")
+    """The last value held for a second more, so that the last beat of the record comes out of the chain too."""
+    return np.pad(ecg_mv, (0, round(fs)), mode="edge")
 
 
 def quantised(ecg_mv: np.ndarray, fs: float) -> np.ndarray:

@@ -59,8 +59,9 @@ class Candidates:
     valley: np.ndarray
     at: np.ndarray
     frac_q8: np.ndarray
-    windows: np.ndarray  # 16 scaled points of the wide view for each of 23 places
-    norms: np.ndarray  # of each window
+    span: np.ndarray  # the wide view at c-54 .. c+41, shifted
+    shift: np.ndarray
+    rho: np.ndarray  # correlation of 16 points about c-6 with those 1 and 2 points before, q12
     shape: np.ndarray  # 16 points at the R peak, norm 127
     known: int  # the last sample that could be a known candidate
 
@@ -93,16 +94,21 @@ def candidates(x: np.ndarray) -> Candidates:
     span = before[(c[:, None] + 54) + np.arange(-54, 42)] if len(c) else np.zeros((0, 96), np.int64)
     shift = np.maximum(0, np.ceil(np.log2(np.abs(span).max(axis=1, initial=0) + 1)).astype(int) - 11)
     span >>= shift[:, None]
-    places = 54 + PLACES[:, None] + POINTS[None, :]
-    windows = span[:, places]
+    around = span[:, 54 - 6 + POINTS]
+    power = np.maximum(1, (around * around).sum(axis=1))
+    scale = np.maximum(0, np.ceil(np.log2(power + 1)).astype(int) - 14)
+    products = ((around[:, k:] * around[:, :-k]).sum(axis=1) >> scale for k in (1, 2))
+    rho = np.array([(p * n // (power >> scale)).clip(-4095, 4095) for p, n in zip(products, RHO_Q12, strict=True)]).T
     own = span[rows[:, None], 54 + (peak - 33)[:, None] + POINTS[None, :]]
     shape = own * 127 // np.maximum(1, _norm(own))[:, None]
     at = c + peak - 33 - 35
-    return Candidates(c, e[c], np.abs(v), slope, valley, at, frac, windows, _norm(windows), shape, len(x) - 43)
+    return Candidates(c, e[c], np.abs(v), slope, valley, at, frac, span, shift, rho, shape, len(x) - 43)
 
 
 PLACES = np.arange(-26, 19, 2)  # where a QRS complex is sought, relative to c in the wide view
 POINTS = np.arange(-24, 22, 3)  # of a shape, relative to the R peak
+WINDOWS = 54 + PLACES[:, None] + POINTS[None, 2:]  # in the span
+RHO_Q12 = (4369, 4681)  # 16/15 and 16/14: fewer products than squares
 
 
 def _norm(v: np.ndarray) -> np.ndarray:
@@ -139,19 +145,25 @@ class Rules:
     echo_n: int = 75
     echo_rr: int = 112
     echo_q8: int = 210
-    ahead_n: int = 60
+    ahead_n: int = 150
+    echo_ahead_n: int = 60
     least_q8: int = 300
     floor_rank: int = 5
-    floor_least: int = 16
+    floor_least: int = 18
     noisy_n: int = 32
     signal_rank: int = 3
     part_q8: int = 120
     early_q8: int = 190
     early_less: int = 96
     same_q8: int = 192
-    learn_floor: int = 50
-    new_floor: int = 26
+    learn_floor: int = 24
     mature_n: int = 3
+    ridge: int = 1040
+    fitted_most: int = 320
+    extra_q8: int = 120
+    extra_gain_q8: int = 384
+    extra_rr_q8: int = 282
+    even_q8: int = 32
 
 
 RULES = Rules()
@@ -189,40 +201,81 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
     noisy = floor = 0
     typical = 250
     likeness = [256] * len(c)
+    fitted = list(h)
+    mf = 1
+    rho, ar_q8 = [0, 0], [0, 0]
     sums = np.zeros((2, 16), np.int64)
     shapes = np.zeros((2, 16), np.int64)
-    used, last_used = [0, 0], [0, 0]
+    used = [0, 0]
 
     def measure() -> None:
-        nonlocal me, mh, ms
-        me, mh, ms = (
+        nonlocal me, mh, ms, mf
+        me, mh, ms, mf = (
             max(1, sorted(v)[r.level_rank], sorted(v)[r.level_high_rank] // r.level_high_part) for v in levels
         )
 
     def enter(k: int) -> None:
         nonlocal entered
-        for values, v, m in zip(levels, (e[k], h[k], s[k]), (me, mh, ms), strict=True):
+        for values, v, m in zip(levels, (e[k], h[k], s[k], fitted[k]), (me, mh, ms, mf), strict=True):
             values[entered % 8] = min(v, r.level_cap * m)
         entered += 1
         measure()
+
+    def whitened(v: np.ndarray, step: int) -> np.ndarray:
+        return (256 * v[2 * step :] - ar_q8[0] * v[step:-step] - ar_q8[1] * v[: -2 * step]) >> 9
 
     def take_until(t: int) -> None:
         nonlocal taken
         while taken < len(c) and c[taken] <= t:
             if used[0]:
-                alike = found.windows[taken] @ shapes[: 1 + (used[1] >= r.mature_n)].T * 256
-                alike = alike // np.maximum(1, 127 * found.norms[taken])[:, None]
-                likeness[taken] = min(256, max(0, int(alike.max())))
+                z = whitened(found.span[taken], 3)[WINDOWS - 6]
+                norms = np.maximum(1, _norm(z))
+                best = 0
+                fitted[taken] = 0
+                for i in range(1 + (used[1] >= r.mature_n)):
+                    template = whitened(16 * shapes[i], 1)
+                    norm = max(1, int(_norm(template)))
+                    along = np.maximum(0, z @ template) * 8 // norm
+                    alike = along * 32 // norms
+                    at = int(alike.argmax())
+                    if alike[at] > best:
+                        best = int(alike[at])
+                        peak = 16 * int(np.abs(shapes[i]).max())
+                        height = int(along[at]) * peak // (8 * norm)
+                        up = int(found.shift[taken])
+                        fitted[taken] = min(height, 65535 >> up) << up
+                likeness[taken] = min(256, best)
             taken += 1
+
+    def learn_noise(k: int) -> None:
+        for i in (0, 1):
+            rho[i] += (int(found.rho[k, i]) - rho[i]) >> 4
+        a, b, z = rho[0] >> 2, rho[1] >> 2, r.ridge
+        ar_q8[0] = max(-511, min(511, a * (z - b) * 256 // (z * z - a * a)))
+        ar_q8[1] = max(-255, min(255, (z * b - a * a) * 256 // (z * z - a * a)))
 
     def size(k: int) -> int:
         q = r.weight_e * e[k] // me + r.weight_h * h[k] // mh + r.weight_s * s[k] // ms
         q = min(4096, q, min(2048, 256 * e[k] // me, 256 * s[k] // ms) * r.least_q8 >> 8)
         if noisy:
-            q = q * (((r.noisy_n - noisy) << 8) + noisy * likeness[k]) // (r.noisy_n << 8)
+            by_shape = min(r.fitted_most, 256 * fitted[k] // mf) * likeness[k] >> 8
+            q = (q * (r.noisy_n - noisy) + by_shape * noisy) // r.noisy_n
             if beats and (c[k] - c[beats[-1]]) << 8 < r.early_q8 * typical:
                 q = q * ((r.noisy_n << 8) - r.early_less * noisy) // (r.noisy_n << 8)
         return q
+
+    def extra(k: int, q: int) -> bool:
+        own = q * likeness[k] >> 8
+        last = sorted(rr[-8:])
+        if own >= r.extra_q8 or len(rr) < 8 or (last[5] - last[2]) << 8 > r.even_q8 * typical:
+            return False
+        for j in range(k + 1, len(c)):
+            if c[j] > c[k] + r.ahead_n or (c[j] - c[beats[-1]]) << 8 > r.extra_rr_q8 * typical:
+                break
+            other = size(j) * likeness[j] >> 8
+            if c[j] - c[k] >= 40 and other > r.extra_q8 and other << 8 > r.extra_gain_q8 * own:
+                return True
+        return False
 
     def t_wave(k: int) -> bool:
         if not beats:
@@ -241,13 +294,11 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             alike = [int(p @ shapes[i]) >> 6 for i in (0, 1)]
             i = 0 if alike[0] >= alike[1] else 1
             if alike[i] < r.same_q8:
-                if floor > r.new_floor:
-                    return
-                i = 1 if last_used[0] >= last_used[1] else 0
+                i = 1 if used[0] >= used[1] else 0
                 used[i] = 0
+                used[1 - i] -= used[1 - i] >> 3
         sums[i] = sums[i] + ((16 * p - sums[i]) >> 3) if used[i] else 16 * p
         used[i] = min(255, used[i] + 1)
-        last_used[i] = len(beats)
         shapes[i] = sums[i] * 127 // max(1, int(_norm(sums[i])))
 
     def accept(k: int, late: bool = False) -> None:
@@ -278,7 +329,7 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             early = [e[j] for j in range(len(c)) if c[j] <= known_at]
             most, second = [*sorted(early, reverse=True), 0][:2]
             from_one = early.index(second if 2 * second >= most else most)
-            levels = [[values[from_one]] * 8 for values in (e, h, s)]
+            levels = [[values[from_one]] * 8 for values in (e, h, s, h)]
             measure()
         first = max(first, k - 24)
         valleys[k % 8] = min(256, 256 * valley[k] // me)
@@ -313,17 +364,20 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
         q = size(k)
         late = t_wave(k) or (d < r.echo_n and typical > r.echo_rr and 256 * e[k] < r.echo_q8 * e[beats[-1]])
         beat, eclipsed = q > threshold and not late, False
-        if beat and k + 1 < len(c) and c[k + 1] - c[k] < r.ahead_n:
+        if beat and k + 1 < len(c) and c[k + 1] - c[k] < r.echo_ahead_n:
             after = size(k + 1)
             steep = 2 * s[k + 1] > 3 * s[k] and 2 * noisy <= r.noisy_n
             if (c[k + 1] - c[k] < 50 and 5 * after > 6 * q) or (
                 typical > 150 and (10 * after > 11 * q or (steep and 4 * after > 3 * q))
             ):
                 beat, eclipsed = False, typical > 150 and steep
+        if beat and extra(k, q):
+            beat = False
         if beat:
             accept(k)
             continue
         if not eclipsed:
+            learn_noise(k)
             noise[rejected % 8] = min(q, 256)
             rejected += 1
         if not late and not eclipsed:

@@ -14,8 +14,16 @@ the first largest |w|, refined by a parabola through it and its neighbours to 1/
 35 samples earlier. Its valley is the least e of c-40 .. c: what noise leaves between the waves.
 
 Shape: the 16 points w[i-24], w[i-21] .. w[i+21] about a place i, shifted right until all of w[c-54] .. w[c+41] fits
-11 bits and a sign (the floor of each), times 127, by the root of the sum of their squares (floors). Likeness of a
-candidate and a template t: the cosine of their angle, 256 for 1, at the best of the places i = c-26, c-24 .. c+18.
+11 bits and a sign (the floor of each), times 127, by the root of the sum of their squares (floors).
+
+Noise has a colour, and what is sought in it is sought best after a filter that takes the colour away: of muscle that
+is nearly nothing, of electrode motion nearly two differences. r1 and r2 of a candidate: the sums of products of its 16
+points about i = c-6 (shifted) with those 1 and 2 points before, by the sum of their squares, all three shifted right
+alike until the last is below 2**14; times 4369 and 4681 (16/15 and 16/14 in q12), floor, within 4095. From what no
+beat was the estimator learns a1 and a2, q8; whitened is (256 v[i] - a1 v[i-3] - a2 v[i-6]) >> 9, of a template (times
+16) likewise with 1 and 2 points for 3 and 6 samples. Likeness of a candidate and a template: the cosine of the angle
+of their last 14 points, whitened, 256 for 1, at the best of the places i = c-26, c-24 .. c+18 (the first of equals).
+Fitted height: that of the template's highest point where the template is scaled to fit best there.
 """
 
 from array import array
@@ -257,34 +265,119 @@ def shape_at(wide, at: int, shift: int, out, first: int):
 
 
 @micropython.viper
-def likeness(wide, c: int, shift: int, template, first: int) -> int:
-    """Largest likeness of candidate c and template[first .. first+15] (array "b"), 0..256.
+def colour(wide, c: int, shift: int, out, first: int):
+    """out[first], out[first + 1] (array "h") = r1 and r2 of candidate c, q12.
 
-    Scaling and overflow: the template's norm is at most 127, that of 16 points at most 2**13 (Cauchy: their product is
-    within 2**20, times 256 within 2**28).
+    Scaling and overflow: |v| <= 2**11, 16 squares within 2**26, a sum of products within as much (Cauchy); scaled, it
+    is below 2**14, times 4681 below 2**27.
     """
     pw = ptr16(wide)
+    po = ptr16(out)
+    power = 0
+    one = 0
+    two = 0
+    a = 0
+    b = 0
+    i = c - 30
+    while i <= c + 15:
+        v = ((int(pw[i & 127]) ^ 0x8000) - 0x8000) >> shift
+        power += v * v
+        one += v * a
+        two += v * b
+        b = a
+        a = v
+        i += 3
+    if power < 1:
+        power = 1
+    scale = 0
+    while power >> (scale + 14):
+        scale += 1
+    power >>= scale
+    one = ((one >> scale) * 4369) // power
+    two = ((two >> scale) * 4681) // power
+    po[first] = 4095 if one > 4095 else -4095 if one < -4095 else one
+    po[first + 1] = 4095 if two > 4095 else -4095 if two < -4095 else two
+
+
+@micropython.viper
+def whiten(wide, c: int, shift: int, out, a1_q8: int, a2_q8: int):
+    """out[0 .. 83] (array "h") = the whitened wide view at c-44 .. c+39.
+
+    Scaling and overflow: |v| <= 2**11, |a1| < 2**9, |a2| < 2**8: the sum is within 2**21, the result within 2**12.
+    """
+    pw = ptr16(wide)
+    po = ptr16(out)
+    i = c - 44
+    k = 0
+    while k < 84:
+        v = (((int(pw[i & 127]) ^ 0x8000) - 0x8000) >> shift) << 8
+        v -= a1_q8 * (((int(pw[(i - 3) & 127]) ^ 0x8000) - 0x8000) >> shift)
+        v -= a2_q8 * (((int(pw[(i - 6) & 127]) ^ 0x8000) - 0x8000) >> shift)
+        po[k] = v >> 9
+        i += 1
+        k += 1
+
+
+@micropython.viper
+def likeness(white, template, first: int, ar_q8, scratch, out):
+    """out[0], out[1] (array "i") = likeness, 0..256, of the whitened candidate to template[first ..] (array "b") and
+    the fitted height (not shifted back), within 2**16; scratch: 14 values, array "h"; ar_q8: a1 and a2, array "h".
+
+    Scaling and overflow: 14 whitened points are within 2**12 each, so norms are below 2**14, and that of the template
+    too. dot is at most the product of both, so dot / norm below 2**14; the sums of 14 products within 2**28.
+    """
+    pz = ptr16(white)
     pt = ptr8(template)
+    pa = ptr16(ar_q8)
+    ps = ptr16(scratch)
+    po = ptr32(out)
+    a1 = (int(pa[0]) ^ 0x8000) - 0x8000
+    a2 = (int(pa[1]) ^ 0x8000) - 0x8000
+    peak = 0
+    total = 0
+    k = 0
+    while k < 16:
+        t = (int(pt[first + k]) ^ 0x80) - 0x80
+        if k > 1:
+            v = (t << 12) - (a1 * ((int(pt[first + k - 1]) ^ 0x80) - 0x80) << 4)
+            v = (v - (a2 * ((int(pt[first + k - 2]) ^ 0x80) - 0x80) << 4)) >> 9
+            ps[k - 2] = v
+            total += v * v
+        if t < 0:
+            t = 0 - t
+        if t > peak:
+            peak = t
+        k += 1
+    norm_t = int(root(total))
+    if norm_t < 1:
+        norm_t = 1
     best = 0
-    at = c - 26
-    while at <= c + 18:
+    height = 0
+    at = 0
+    while at <= 44:
         total = 0
         dot = 0
         k = 0
-        while k < 16:
-            v = ((int(pw[(at - 24 + 3 * k) & 127]) ^ 0x8000) - 0x8000) >> shift
+        while k < 14:
+            v = (int(pz[at + 3 * k]) ^ 0x8000) - 0x8000
             total += v * v
-            dot += v * ((int(pt[first + k]) ^ 0x80) - 0x80)
+            dot += v * ((int(ps[k]) ^ 0x8000) - 0x8000)
             k += 1
         if dot > 0:
+            # dot < 2**28: in two steps, or eight times it would be 2**31.
+            along = ((dot // norm_t) << 3) + (((dot % norm_t) << 3) // norm_t)
             norm = int(root(total))
-            v = (dot << 8) // (127 * norm)
+            if norm < 1:
+                norm = 1
+            v = (along << 5) // norm
             if v > best:
                 best = v
+                height = (along * (peak << 4)) // (norm_t << 3)
         at += 2
     if best > 256:
         best = 256
-    return best
+    po[0] = best
+    po[1] = height
 
 
 @micropython.viper

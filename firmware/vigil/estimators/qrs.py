@@ -1,11 +1,11 @@
 """Which candidates are beats: adaptive levels, refractory time, T waves, search-back. Integers, decisions in order.
 
-A candidate (dsp.ecg) has a time c in samples, an energy e, a height |w| and a slope s. Of each, the last 8 beats'
-values are kept; its level M is the fourth smallest of them, but at least half the seventh smallest (one artefact moves
-nothing, and levels that sank with the signal rise with the second beat). A new value counts at most 8 M. The size of
-a candidate relative to a typical beat is
+A candidate (dsp.ecg) has a time c in samples, an energy e, a height h = |w|, a slope s and a fitted height f (h before
+the first beat is known). Of each, the last 8 beats' values are kept; its level M is the fourth smallest of them, but at
+least half the seventh smallest (one artefact moves nothing, and levels that sank with the signal rise with the second
+beat). A new value counts at most 8 M. The size of a candidate relative to a typical beat is
 
-    q = 154 e / M(e) + 77 |w| / M(h) + 25 s / M(s)          256: as large as a typical beat; each term floored
+    q = 154 e / M(e) + 77 h / M(h) + 25 s / M(s)          256: as large as a typical beat; each term floored
 
 but at most 4096 and at most 300/256 of the lesser of 256 e / M(e) and 256 s / M(s), these at most 2048.
 noise = sixth smallest q of the last 8 candidates that were no beats, each counting at most 256;
@@ -13,31 +13,39 @@ threshold = min(230, 36 + 3 min(160, noise) / 2). rr = upper median of the last 
 the first).
 
 Noise between the waves: floor = sixth smallest of the last 8 candidates' valleys, each 256 valley / M(e) and at most
-256. On a clean lead it is mostly below 23, whatever the beats; n = floor - 16, 0..32, says how noisy the lead is.
-As n rises, q is multiplied by more and more of the candidate's likeness (0..256) to the beats so far, by 1 - 96/256
-when d (below) is under 190/256 rr, and the threshold moves to noise + 120/256 (fourth smallest q of the last 8 beats -
-noise). Likeness: the greater of those to two templates, the second one from its third beat on; 256 before the first. A
-beat's shape moves the template that it is most like by an eighth (likeness of 192/256 or more), or else replaces the
-one that was used longer ago (floor up to 26); none learns above a floor of 50, from a beat found by search-back, or
-when more than 8 candidates from it on are known.
+256. On a clean lead it is mostly below 23, whatever the beats; n = floor - 18, 0..32, says how noisy the lead is.
+As n rises, q turns into min(320, 256 f / M(f)) times the candidate's likeness / 256, is multiplied by 1 - 96/256 when d
+(below) is under 190/256 rr, and the threshold moves to noise + 120/256 (fourth smallest q of the last 8 beats - noise).
+Likeness (0..256) and f: to the one of two templates with the greater likeness, the second from its third beat on;
+likeness 256 before the first. A beat's shape moves the template that it is most like by an eighth (likeness of 192/256
+or more), or else replaces the one with fewer beats, and the other's count loses an eighth: what came once displaces
+nothing that came often. None learns above a floor of 24, from a beat found by search-back, or when more than 8
+candidates from it on are known.
 
-Candidate k is decided when 60 samples after it are known, in time order. d = time since the last beat:
+The noise's colour: r1 and r2 (dsp.ecg) of each candidate that is no beat move their means by a sixteenth, in q12; then,
+with r1 and r2 in q10 (floor) and a ridge of 1.6 %, z = 1040:  a1 = 256 r1 (z - r2) / (z z - r1 r1), within 511;
+a2 = 256 (z r2 - r1 r1) / (z z - r1 r1), within 255: the best linear guess of a point from the two before it.
+
+Candidate k is decided when 150 samples after it are known, in time order. d = time since the last beat:
 1. search-back, while d > 3/2 rr: the largest candidate since the last beat that lies >= max(45, 2/5 rr) after it and
    >= 45 before k and is no T wave becomes a beat if q > 180/256 threshold (102/256 when d > 5/2 rr); then again;
 2. k is nothing when d < 45 (180 ms, refractory);
-3. k is a beat when q > threshold, and it is no T wave, no echo and not eclipsed;
+3. k is a beat when q > threshold, and it is no T wave, no echo, not eclipsed and not extra;
 4. otherwise it is noise. Without a beat for 4 s its values enter the levels, so that they can sink, if 200 samples
    have passed since the last that did so.
 T wave: d < 90 and s < 90/256 of the last beat's, or d < 130 and s < 70/256 of it. Echo: d < 75 while rr > 112, and
 e < 210/256 of the last beat's. Eclipsed: the next candidate comes within 50 samples and has q > 6/5 of this one's; or
 within 60 while rr > 150, and has q > 11/10 of this one's, or s > 3/2 and q > 3/4 (a P wave before a low QRS). What is
-eclipsed by s > 3/2 while rr > 150 is no noise either.
+eclipsed by s > 3/2 while rr > 150 is no noise either. Extra: an unlikely one between the last beat and a likelier one
+that comes in time. Likely is q by likeness / 256: below 120 for k, above that and 3/2 of k's for one that is 40 to 150
+samples after k and at most 282/256 rr after the last beat. Only while the heart is even: of 8 intervals the third and
+the sixth smallest differ by no more than 32/256 rr.
 
 Quality of a beat: 100 % - clutter / 128, where clutter is the noise again without T waves and echoes, which every
 clean lead has; as n rises instead (likeness - 150) * 10 / 9 % less half of what floor is above 32.
 Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with the second
 largest e, or with the largest when the second has less than half (the earliest of equals). Latency: 40
-samples of filters, 42 until a candidate is taken, 60 until it is decided: 0.57 s. A beat found by search-back comes
+samples of filters, 42 until a candidate is taken, 150 until it is decided: 0.93 s. A beat found by search-back comes
 later, when the gap is noticed.
 """
 
@@ -57,6 +65,7 @@ from vigil.dsp.ecg import (
     SLOPE,
     EcgViews,
     blend,
+    colour,
     dot8,
     fit,
     likeness,
@@ -65,19 +74,27 @@ from vigil.dsp.ecg import (
     refine,
     shape_at,
     valley,
+    whiten,
 )
 
 _SLOTS = const(32)  # candidates kept; the oldest that search-back may use is 24 before k
 _LOOK_BACK = const(24)
 _LEARN = const(750)
-_AHEAD = const(60)
+_AHEAD = const(150)
+_ECHO_AHEAD = const(60)
 _REFRACTORY = const(45)
 _LOST = const(1000)
 _RELEARN = const(200)
 _N = const(8)
-_FLOOR_LEAST = const(16)
+_FLOOR_LEAST = const(18)
 _NOISY = const(32)
 _MATURE = const(3)
+_TAUGHT_LEAST = const(24)  # floor above which no shape is learnt
+_RIDGE = const(1040)  # q10: as if every noise held 1.6 % of white
+_FITTED_MOST = const(320)
+_DOUBTFUL = const(120)
+_EVEN = const(32)
+_DUE = const(282)
 
 
 def _typical(level):
@@ -101,16 +118,22 @@ class QrsDetector:
         self._at = array("i", bytes(4 * _SLOTS))
         self._frac = array("h", bytes(2 * _SLOTS))
         self._alike = array("h", bytes(2 * _SLOTS))
+        self._fitted = array("i", bytes(4 * _SLOTS))
+        self._colours = array("h", bytes(4 * _SLOTS))
+        self._rho = array("h", bytes(4))
+        self._ar_q8 = array("h", bytes(4))
+        self._white = array("h", bytes(2 * 84))
+        self._whitened = array("h", bytes(2 * 14))
+        self._found = array("i", bytes(8))
         self._valley = array("i", bytes(4 * _SLOTS))
         self._shapes = array("b", bytes(8 * POINTS))  # of the candidates that are not decided yet
         self._sums = array("h", bytes(4 * POINTS))
         self._templates = array("b", bytes(2 * POINTS))
         self._used = array("B", bytes(2))
-        self._used_at = array("i", bytes(8))
         self._part = array("h", bytes(2 * BLOCK))
         self._valleys = array("i", bytes(4 * _N))
         self._sizes = array("i", bytes(4 * _N))
-        self._levels = tuple(array("i", bytes(4 * _N)) for _ in range(3))
+        self._levels = tuple(array("i", bytes(4 * _N)) for _ in range(4))
         self._noise = array("i", bytes(4 * _N))
         self._clutter = array("i", bytes(4 * _N))
         self._rr = array("i", bytes(4 * _N))
@@ -133,6 +156,7 @@ class QrsDetector:
         self._relearnt = 0
         self._rr_n = 0
         self.rr = 250  # samples
+        self.height = 0  # of the last beat's R wave
         self.clutter_q8 = 25
         for i in range(_N):
             self._noise[i] = 25
@@ -140,9 +164,10 @@ class QrsDetector:
             self._valleys[i] = 0
             self._sizes[i] = 256
         self._used[0] = self._used[1] = 0
+        for i in range(2):
+            self._rho[i] = self._ar_q8[i] = 0
         for i in range(2 * POINTS):
             self._templates[i] = 0
-        self._used_at[0] = self._used_at[1] = 0
         self._accepted = 0
         self.floor_q8 = 0
         self._noisy = 0
@@ -208,12 +233,22 @@ class QrsDetector:
         wide = self._views.wide
         self._valley[i] = valley(self._views.energy, c)
         shift = fit(wide, c)
+        colour(wide, c, shift, self._colours, 2 * i)
         alike = 256
+        fitted = self._h[i]
         if self._used[0]:
-            alike = likeness(wide, c, shift, self._templates, 0)
-            if self._used[1] >= _MATURE:
-                alike = max(alike, likeness(wide, c, shift, self._templates, POINTS))
+            found = self._found
+            white = self._white
+            ar_q8 = self._ar_q8
+            whiten(wide, c, shift, white, ar_q8[0], ar_q8[1])
+            alike = fitted = 0
+            for k in range(2 if self._used[1] >= _MATURE else 1):
+                likeness(white, self._templates, POINTS * k, ar_q8, self._whitened, found)
+                if found[0] > alike:
+                    alike = found[0]
+                    fitted = min(found[1], 65535 >> shift) << shift
         self._alike[i] = alike
+        self._fitted[i] = fitted
         shape_at(wide, out[AT], shift, self._shapes, (i & 7) << 4)
 
     def _learn(self, until):
@@ -232,6 +267,7 @@ class QrsDetector:
             self._levels[0][k] = wanted
             self._levels[1][k] = self._h[i]
             self._levels[2][k] = self._s[i]
+            self._levels[3][k] = self._h[i]
         self._measure()
         self._learnt = True
 
@@ -240,6 +276,7 @@ class QrsDetector:
         self._me = _typical(levels[0])
         self._mh = _typical(levels[1])
         self._ms = _typical(levels[2])
+        self._mf = _typical(levels[3])
 
     def _level(self, i):
         """Let candidate i enter the levels, each value at most 8 times the present one."""
@@ -249,6 +286,7 @@ class QrsDetector:
         levels[0][k] = min(self._e[i], 8 * self._me)
         levels[1][k] = min(self._h[i], 8 * self._mh)
         levels[2][k] = min(self._s[i], 8 * self._ms)
+        levels[3][k] = min(self._fitted[i], 8 * self._mf)
         self._measure()
 
     def _size(self, i):
@@ -259,7 +297,8 @@ class QrsDetector:
         q = min(4096, q, 300 * min(2048, (e << 8) // self._me, (s << 8) // self._ms) >> 8)
         noisy = self._noisy
         if noisy:
-            q = q * (((_NOISY - noisy) << 8) + noisy * self._alike[i]) >> 13
+            fitted = min(_FITTED_MOST, (self._fitted[i] << 8) // self._mf) * self._alike[i] >> 8
+            q = (q * (_NOISY - noisy) + fitted * noisy) >> 5
             if self._last >= 0 and (self._c[i] - self._last) << 8 < 190 * self.rr:
                 q = q * ((_NOISY << 8) - 96 * noisy) >> 13
         return q
@@ -303,7 +342,7 @@ class QrsDetector:
         if beat and k + 1 < self._known:
             j = (k + 1) & 31
             ahead = self._c[j] - c
-            if ahead < _AHEAD:
+            if ahead < _ECHO_AHEAD:
                 after = self._size(j)
                 if ahead < 50 and 5 * after > 6 * q:
                     beat = False
@@ -312,13 +351,14 @@ class QrsDetector:
                     if 10 * after > 11 * q or (steep and 4 * after > 3 * q):
                         beat = False
                     steeper = steep and not beat
-        if beat:
+        if beat and not self._is_extra(k, q):
             self._first = k + 1
             self._accept(i)
             if self._known - k <= 8:
                 self._learn_shape((i & 7) << 4)
             return
         if not steeper:
+            self._learn_noise(2 * i)
             self._noise[self._rejected & 7] = min(q, 256)
             self._rejected += 1
         if not late and not steeper:
@@ -328,6 +368,37 @@ class QrsDetector:
         if c - max(self._last, 0) > _LOST and c - self._relearnt >= _RELEARN:
             self._relearnt = c
             self._level(i)
+
+    def _is_extra(self, k, q):
+        """Is k an unlikely one between the last beat and a likelier one that comes in time?"""
+        own = q * self._alike[k & 31] >> 8
+        rr = self._rr
+        if own >= _DOUBTFUL or self._rr_n < _N:
+            return False
+        if (nth_smallest(rr, _N, 5) - nth_smallest(rr, _N, 2)) << 8 > _EVEN * self.rr:
+            return False
+        c = self._c[k & 31]
+        for j in range(k + 1, self._known):
+            i = j & 31
+            at = self._c[i]
+            if at > c + _AHEAD or (at - self._last) << 8 > _DUE * self.rr:
+                break
+            other = self._size(i) * self._alike[i] >> 8
+            if at - c >= 40 and other > _DOUBTFUL and 2 * other > 3 * own:
+                return True
+        return False
+
+    def _learn_noise(self, first):
+        """Let the colour of a candidate that is no beat enter the noise's, and make a1 and a2 of it."""
+        rho = self._rho
+        for i in range(2):
+            rho[i] += (self._colours[first + i] - rho[i]) >> 4
+        a = rho[0] >> 2
+        b = rho[1] >> 2
+        # |a|, |b| <= 2**10: the products are below 2**21, times 256 below 2**29; the divisor is above 0.
+        divisor = _RIDGE * _RIDGE - a * a
+        self._ar_q8[0] = max(-511, min(511, a * (_RIDGE - b) * 256 // divisor))
+        self._ar_q8[1] = max(-255, min(255, (_RIDGE * b - a * a) * 256 // divisor))
 
     def _search_back(self, k, threshold):
         c = self._c[k & 31]
@@ -349,7 +420,7 @@ class QrsDetector:
         fresh = not used[0]
         i = 0
         if not fresh:
-            if self.floor_q8 > 50:
+            if self.floor_q8 > _TAUGHT_LEAST:
                 return
             alike = dot8(self._shapes, first, self._templates, 0) >> 6
             other = dot8(self._shapes, first, self._templates, POINTS) >> 6
@@ -357,13 +428,11 @@ class QrsDetector:
                 i = 1
                 alike = other
             if alike < 192:
-                if self.floor_q8 > 26:
-                    return
-                i = 1 if self._used_at[0] >= self._used_at[1] else 0
+                i = 1 if used[0] >= used[1] else 0
+                used[1 - i] -= used[1 - i] >> 3
                 fresh = True
         blend(self._sums, self._templates, i << 4, self._shapes, first, fresh)
         used[i] = 1 if fresh else min(255, used[i] + 1)
-        self._used_at[i] = self._accepted
 
     def _accept(self, i):
         c = self._c[i]
@@ -383,4 +452,5 @@ class QrsDetector:
             alike = max(0, min(100, (self._alike[i] - 150) * 10 // 9) - (max(0, self.floor_q8 - _NOISY) >> 1))
             quality_pct = (quality_pct * (_NOISY - noisy) + alike * noisy) >> 5
         self._level(i)
+        self.height = self._h[i]
         self._sink(self._at[i] - DELAY, self._frac[i], quality_pct)

@@ -20,6 +20,8 @@ KIND_NAMES = {
     records.HRV_RMSSD: "hrv_rmssd",
     records.HRV_PNN50: "hrv_pnn50",
     records.VENTRICULAR_RATE: "ventricular_rate",
+    records.PULSE: "pulse",
+    records.PULSE_DEFICIT: "pulse_deficit",
 }
 UNIT_NAMES = {
     records.DIMLESS: "",

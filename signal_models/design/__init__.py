@@ -16,7 +16,7 @@ import numpy as np
 
 from host_tools.paths import FIRMWARE
 
-DESIGNS = ("ecg", "motion", "ppg")
+DESIGNS = ("ecg", "motion", "ppg", "resp")
 FOLDER = FIRMWARE / "vigil" / "dsp" / "coeffs"
 COMMAND = "python -m signal_models.design"
 

@@ -4,6 +4,8 @@ No I/O and no clock: time comes with the blocks, so that the chip, the virtual b
 Channels are imported when their source first delivers: a sensor that is not fitted costs no memory.
 """
 
+from micropython import const
+
 from vigil.core.records import (
     ABSENT,
     ACC,
@@ -13,17 +15,31 @@ from vigil.core.records import (
     ECG,
     HEART_RATE,
     MOTION,
+    MOTION_ARTIFACT,
     NO_SENSOR,
     PERCENT,
     PERFUSION_INDEX,
     PPG,
     PULSE_RATE,
     REPORT_MS,
+    RESP_PER_MIN,
+    RESP_RATE,
     RHYTHM,
     SPO2,
     Reading,
 )
 
+try:
+    from vigil.estimators.fusion import Fusion
+except ImportError:  # not in this device's profile
+    Fusion = None
+try:
+    from vigil.estimators.resp_rate import RespRate
+except ImportError:
+    RespRate = None
+
+_MOVING_MG = const(400)  # more acceleration than this, summed over axes: light tells nothing of breath
+_AGAIN_MS = const(1500)  # ECG and light report each 2 s; what they tell together comes once
 _KINDS = {
     ECG: ((HEART_RATE, BEAT_PER_MIN), (RHYTHM, DIMLESS)),
     PPG: ((PULSE_RATE, BEAT_PER_MIN), (SPO2, PERCENT), (PERFUSION_INDEX, PERCENT), (CONTACT, DIMLESS)),
@@ -42,6 +58,10 @@ class Pipeline:
         self._channels = {}  # source: channel
         self._due_us = {}  # source: sample time until the next report
         self._readings = []
+        self._resp = RespRate() if RespRate else None
+        self._fusion = Fusion() if Fusion else None
+        self._heart = self._pulse = None  # the newest reading of each rate
+        self._joint_ms = -_AGAIN_MS
 
     def push(self, block):
         """Process one block. Allocates nothing but readings (each REPORT_MS) and, with on_beat, beats."""
@@ -59,7 +79,11 @@ class Pipeline:
         due_us = self._due_us[source] - span_us
         if due_us <= 0:
             due_us += REPORT_MS * 1000
-            channel.report(block.t0_ms + span_us // 1000, self._readings)
+            t_ms = block.t0_ms + span_us // 1000
+            known = len(self._readings)
+            channel.report(t_ms, self._readings)
+            if source != ACC:
+                self._report_jointly(known, t_ms)
         self._due_us[source] = due_us
 
     def take(self):
@@ -94,6 +118,36 @@ class Pipeline:
             hand_over.motion = MotionRate()
         hand_over.motion.acc = self._channels.get(ACC)
 
+    def _report_jointly(self, known, t_ms):
+        """Report what light and ECG tell together. known: readings that were there before this source's."""
+        readings = self._readings
+        for i in range(known, len(readings)):
+            if readings[i].kind == HEART_RATE:
+                self._heart = readings[i]
+            elif readings[i].kind == PULSE_RATE:
+                self._pulse = readings[i]
+        if t_ms - self._joint_ms < _AGAIN_MS:
+            return
+        self._joint_ms = t_ms
+        if self._fusion:
+            self._fusion.report(self._heart, self._pulse, t_ms, readings)
+        if self._resp:
+            sources = []
+            for source, rate in ((PPG, self._pulse), (ECG, self._heart)):
+                channel = self._channels.get(source)
+                doubt = rate and rate.absent_reason
+                acc = self._channels.get(ACC)
+                if source == PPG and acc and acc.level_mg >= _MOVING_MG:
+                    doubt = MOTION_ARTIFACT
+                sources.append((channel and channel.breath, doubt))
+            self._resp.report(sources, t_ms, readings)
+
     def _absent(self, source, t_ms):
+        known = len(self._readings)
+        channel = self._channels.get(source)
+        if self._resp and channel and source != ACC:
+            channel.breath.restart()
         for kind, unit in _KINDS.get(source, ()):
             self._readings.append(Reading(kind, None, 0, unit, 0, t_ms, t_ms, NO_SENSOR))
+        if source != ACC:
+            self._report_jointly(known, t_ms)

@@ -45,6 +45,8 @@ HRV_SDNN = const(0x4000005)
 HRV_RMSSD = const(0x4000006)
 HRV_PNN50 = const(0x4000007)
 VENTRICULAR_RATE = const(0x4000008)  # ventricular ectopic beats an hour
+PULSE = const(0x4000009)  # of ECG and light together
+PULSE_DEFICIT = const(0x400000A)  # heart rate less pulse rate, where both are sure
 
 # Units: MDC dimension codes (partition 4, low 16 bits).
 DIMLESS = const(512)  # MDC_DIM_DIMLESS

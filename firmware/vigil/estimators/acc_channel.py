@@ -14,7 +14,7 @@ class AccChannel:
     """One accelerometer.
 
     ring, count: as dsp.motion.decimate leaves them. age: samples since the start or the last gap. t_ms: when the
-    newest sample of the ring was complete.
+    newest sample of the ring was complete. level_mg: as last reported.
     """
 
     def __init__(self, on_beat=None):
@@ -27,6 +27,7 @@ class AccChannel:
         self.age = 0
         self.count = 0
         self.t_ms = 0
+        self.level_mg = 0
 
     def push(self, block):
         """Process one block of any length."""
@@ -44,6 +45,7 @@ class AccChannel:
         """Append the MOTION reading: mean magnitude of acceleration less gravity over the axes' sum, in milli-g."""
         known = min(self.age, _SAMPLES)
         level = motion.level(self.ring, self.count, known) if known else None
+        self.level_mg = level or 0
         reason = PRESENT if known == _SAMPLES else SETTLING_IN
         out.append(
             Reading(MOTION, level, -3, DIMLESS, 99 if not reason else 0, max(0, t_ms - known * 40), t_ms, reason)

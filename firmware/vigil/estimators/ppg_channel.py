@@ -41,6 +41,11 @@ from vigil.estimators.hand_over import HandOver
 from vigil.estimators.pulse_rate import PulseRate
 from vigil.estimators.spo2 import Spo2
 
+try:
+    from vigil.estimators.resp_rate import PulseBreath
+except ImportError:  # not in this device's profile
+    PulseBreath = None
+
 _ROWS = const(64)  # longest block
 _TICK = const(25)  # decimated samples between evaluations: 1 s
 _NOMINAL_US = const(10000)
@@ -66,6 +71,7 @@ class PpgChannel:
         self.pulse = PulseRate()
         self.spo2 = Spo2()
         self.contact = Contact()
+        self.breath = PulseBreath() if PulseBreath else None
         self.hand_over = HandOver()
         self.reset()
 
@@ -114,6 +120,9 @@ class PpgChannel:
                 self._restart()
             self._age = age
             if age:
+                if self.breath:
+                    v = self._rows_out[j * k + self._pulse_column]
+                    self.breath.sample(v if relative else -v)
                 if ppg_beats.step(self._ring, k, state[ppg_front.COUNT], self._beats, self._beat):
                     self._take_beat(block, row)
             if self._since_saturated < _SATURATED_HOLD:
@@ -192,10 +201,14 @@ class PpgChannel:
         ppg_beats.restart(self._beats)
         self.pulse.reset()
         self.spo2.reset()
+        if self.breath:
+            self.breath.restart()
         self.hand_over.restart()
 
     def _take_beat(self, block, row):
         back_q8 = self._beat[0]
+        if self.breath:
+            self.breath.beat(back_q8)
         self.pulse.beat((self._front[ppg_front.COUNT] << 8) - back_q8 & 0x3FFFFFFF, self._beat[1])
         if self._on_beat is not None:
             at_q8 = (row << 8) - (back_q8 << 2) - _CENTRE_Q8  # from the block's first row

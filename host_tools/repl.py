@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from host_tools import ports
 from host_tools.errors import UserError
@@ -34,8 +35,12 @@ hz = hz[0] if isinstance(hz, tuple) else hz
 print(json.dumps({"platform": sys.platform, "machine": getattr(sys.implementation, "_machine", ""),
     "version": ".".join(str(n) for n in sys.implementation.version[:3]), "mpy": getattr(sys.implementation, "_mpy", 0),
     "hz": hz, "hardware": number.hex(), "heap_free": gc.mem_free(), "watched": "vigil.app.supervise" in sys.modules,
-    "recent": getattr(sys.modules.get("vigil.core.log"), "recent", {})}))
+    "recent": {}}))
 """
+# Asked while what was interrupted still fills the heap, which may be too full for more than a line.
+_PLATFORM = "import sys\nprint(repr(sys.platform))"
+_WATCHED = "print('vigil.app.supervise' in sys.modules)"
+_RECENT = "print(getattr(sys.modules.get('vigil.core.log'), 'recent', {}))"
 _BEFORE = "import json, os, sys\nprint(json.dumps([os.getcwd(), list(sys.modules)]))"
 _FORGET = """
 import gc, os, sys
@@ -75,12 +80,12 @@ class Repl:
             self._transport = SerialTransport(port, timeout=_READ_S)
         try:
             self._enter(False)
-            self.about = json.loads(self.run(_ASK))
-            self.resets = self.about["platform"] not in _PC if soft_reset is None else soft_reset
+            self.resets = self._glance(_PLATFORM, None) not in _PC if soft_reset is None else soft_reset
+            before = {}
             if self.resets:
-                before = {name: self.about[name] for name in ("watched", "recent")}
+                before = {"watched": self._glance(_WATCHED, True), "recent": self._glance(_RECENT, {})}
                 self._enter(True)
-                self.about = json.loads(self.run(_ASK)) | before
+            self.about = json.loads(self.run(_ASK)) | before
             self._before = tuple(json.loads(self.run(_BEFORE)))
             number = self.about["mpy"]
             if number and (number & 0xFF, number >> 8 & 3) != MPY:
@@ -120,6 +125,13 @@ class Repl:
                 except self._error:
                     if left_s <= _KNOCK_S or soft_reset:
                         raise
+
+    def _glance(self, code: str, otherwise: Any) -> Any:
+        """What a line prints, read as Python; `otherwise` when the board has no memory for it."""
+        try:
+            return ast.literal_eval(self.run(code).strip())
+        except (UserError, ValueError, SyntaxError):
+            return otherwise
 
     def mount(self, folder: Path) -> None:
         """Let the board see `folder` as its current one, first in its import path; nothing is written to it."""

@@ -24,11 +24,12 @@ class Parts(Server):
         super()._serve(connection, stream)
 
 
+HEAP_KB = interpreter.HEAP_KB + virtual.BOARD_HEAP_KB  # a plain ESP32: what was interrupted fills it
 RUN = f"exec(open({str(BOARDS / 'virtual' / 'run.py')!r}).read())"
 
 
 @contextlib.contextmanager
-def board(folder, scenario, *, program=RUN, more=None, boot=None, folders=None):
+def board(folder, scenario, *, program=RUN, more=None, boot=None, folders=None, heap_kb=HEAP_KB):
     """A relay to a device whose flash is `folder`. program: its main.py, None: none. folders: with its firmware."""
     folder.mkdir(exist_ok=True)
     if folders is None:
@@ -36,5 +37,5 @@ def board(folder, scenario, *, program=RUN, more=None, boot=None, folders=None):
     with Parts(scenario) as parts:
         environment = interpreter.environment(*[Path(f).resolve() for f in folders])
         environment |= {"VIGIL_STATE": str(folder), "VIGIL_LINK": parts.address} | (more or {})
-        with Relay("pty", environment=environment, cwd=folder, boot=boot, program=program, heap_kb=4096) as relay:
+        with Relay("pty", environment=environment, cwd=folder, boot=boot, program=program, heap_kb=heap_kb) as relay:
             yield relay

@@ -16,6 +16,7 @@ import firmware_bin
 import pytest
 from rom import Rom
 from stand_in import until
+from typer.main import get_command
 
 from boards.virtual.scenario import Scenario
 from host_tools import children, cli, flash, image, interpreter, repl
@@ -55,6 +56,7 @@ def test_from_a_bare_board_to_readings(tmp_path, monkeypatch, capsys):
 
     more = {"VIGIL_FLASH": f"{chip} {board.vfs_offset} {board.vfs_bytes} esp32", "VIGIL_TESTS": str(HERE)}
     options = {"boot": HERE / "flashed.py", "program": "import main", "folders": [BOARDS / "virtual"], "more": more}
+    options["heap_kb"] = 4096  # the stand-in keeps the flash in memory
     port = children.free_port()
     with bench.board(tmp_path / "chip", Scenario(wearer(120.0)), **options) as relay:
         capsys.readouterr()
@@ -88,3 +90,14 @@ def test_from_a_bare_board_to_readings(tmp_path, monkeypatch, capsys):
         finally:
             children.stop(gateway)
     assert '"rejected"' not in (tmp_path / "log").read_text()
+
+
+def test_the_readme_shows_these_commands():
+    """Each line's command and options exist; what they do is tried above."""
+    text = (ROOT / "README.md").read_text().partition("From a bare ESP32")[2]
+    lines = re.findall(r"^    \.venv/bin/vigil (.+)$", text.partition("A test goes")[0], re.M)
+    assert [line.split()[0] for line in lines] == ["flash", "provision", "gateway"]
+    commands = get_command(cli.app).commands
+    for name, *words in map(str.split, lines):
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known

@@ -1,12 +1,18 @@
-"""Scores the rhythm rule on recorded hearts: `python -m host_tools.validate.rhythm [afdb] [cinc2017] [mitdb]`.
+"""Scores rhythm and heart-rate variability: `python -m host_tools.validate.rhythm [afdb] [cinc2017] [mitdb] [hrv]`.
 
 afdb: time in atrial fibrillation (AF) from the data set's RR intervals; each beat stands for its interval, AF is
 `(AFIB` and nothing else; a label describes the beat 64 intervals before its decision. With --leave-one-out the limits
-that decide most are chosen anew for each record from all the others. cinc2017: beats by our own ECG chain; a
-record's answer is the label that covers most of its time; `by quality` also takes intervals that end with a doubtful
-beat as implausible, as the wearer's device does. mitdb: false AF, by the annotated beats and by our own.
+that decide most are chosen anew for each record from all the others.
 
-Runs on the int64 mirrors, which are equal to the firmware bit for bit.
+cinc2017 and mitdb: what the wearer's device says, by our own beats, their quality and class and what comes before
+them, causally. cinc2017: a record's answer is the label that most of its readings (one each 2 s) show; `unknown` when
+all are withheld; with --leave-one-out, the limits of the rule for beats without a wave before them are chosen in five
+folds. mitdb: share of time in false AF on records without AF, and of AF found on the others; also by annotated
+intervals alone.
+
+hrv: SDNN, RMSSD and pNN50 of the device's readings against the annotated normal-to-normal intervals of the same
+stretch, on MIT-BIH records in sinus rhythm; by replay on the real MicroPython. All else runs on the int64 mirrors, that
+are equal to the firmware bit for bit.
 """
 
 from __future__ import annotations
@@ -16,15 +22,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from host_tools.replay import replay
 from host_tools.validate.ecg import quantised
 from signal_models import datasets
 from signal_models.datasets import afdb_rr, cinc2017, mitdb
+from signal_models.fixed import beat_class
 from signal_models.fixed import ecg as fixed_ecg
-from signal_models.fixed.rhythm import AF, LABELS, RULES, UNKNOWN, Rules, Views, decide, views
+from signal_models.fixed.rhythm import AF, LABELS, RULES, UNKNOWN, Rules, Views, decide, views, worn
 from vigil.estimators.rhythm import LATENCY
 
-SETS = ("afdb", "cinc2017", "mitdb")
-DOUBTFUL_PCT = 10  # as estimators.heart_rhythm
+SETS = ("afdb", "cinc2017", "mitdb", "hrv")
+REPORT_S = 2.0
+FOLDS = 5
+HRV_RECORDS = ("101", "106", "112", "114", "115", "116", "119", "122", "205", "220", "223")
 BACK_GRID_Q8 = range(64, 101, 2)
 SPREAD_GRID_Q8 = range(80, 93, 4)
 
@@ -68,8 +78,12 @@ def _milliseconds(rr_s: np.ndarray) -> np.ndarray:
 
 def _share(rules: Rules, name: str, v: Views, rr_s: np.ndarray, truth: np.ndarray) -> Share:
     said = _centred(decide(v, rules)) == AF
+    return Share(name, *_seconds(rr_s, truth, said))
+
+
+def _seconds(rr_s: np.ndarray, truth: np.ndarray, said: np.ndarray) -> tuple[float, ...]:
     parts = (truth & said, truth & ~said, ~truth & ~said, ~truth & said)
-    return Share(name, *(float(rr_s[p].sum()) for p in parts))
+    return tuple(float(rr_s[p].sum()) for p in parts)
 
 
 def _totals(shares: list[Share]) -> tuple[float, float]:
@@ -105,44 +119,79 @@ def _merit(shares: list[Share]) -> tuple[float, float]:
     return min(se, 97.5), sp
 
 
-def _cinc(result: Result, rules: Rules) -> None:
-    for by_quality in (False, True):
-        answers: dict[str, list[int]] = {}
-        for path in datasets.records("cinc2017"):
-            r = cinc2017.load(path)
-            assert r.ecg is not None and r.ecg_fs
-            beats = fixed_ecg.detect(quantised(r.ecg, r.ecg_fs))
-            rr_s = np.diff(beats.time_s)
-            rr_ms = _milliseconds(rr_s)
-            if by_quality and len(rr_ms):
-                rr_ms = np.where(beats.quality_pct[1:] < DOUBTFUL_PCT, 0, rr_ms)
-            answer = UNKNOWN
-            if len(rr_ms):
-                codes = _centred(decide(views(rr_ms, rules), rules))
-                answer = int(np.bincount(codes, rr_s, 4).argmax())
-            answers.setdefault(r.meta["rhythm"], []).append(answer)
-            if by_quality:
-                result.records.append(f"{r.name}  {r.meta['rhythm']}  {LABELS[answer]}")
-        _cinc_figures(result, answers, "cinc2017_by_quality" if by_quality else "cinc2017")
+@dataclass(frozen=True)
+class Told:
+    """What goes into the device's rhythm, a row an interval: its end, its length, and the beat that ends it."""
+
+    end_s: np.ndarray
+    rows: tuple[np.ndarray, ...]
+
+    def codes(self, rules: Rules = RULES) -> np.ndarray:
+        """Label code after each interval, UNKNOWN where it is withheld."""
+        return worn(*self.rows, r=rules) if len(self.end_s) else np.zeros(0, int)
+
+    def answer(self, rules: Rules = RULES) -> int:
+        """The label of most readings of the record."""
+        codes = self.codes(rules)
+        at_s = np.arange(REPORT_S, self.end_s[-1] + REPORT_S, REPORT_S) if len(codes) else np.zeros(0)
+        last = np.searchsorted(self.end_s, at_s, side="right") - 1
+        shown = codes[last[last >= 0]]
+        shown = shown[shown != UNKNOWN]
+        return int(np.bincount(shown, minlength=4).argmax()) if len(shown) else UNKNOWN
 
 
-def _cinc_figures(result: Result, answers: dict[str, list[int]], name: str) -> None:
-    of = {k: np.array(v) for k, v in answers.items()}
-    other = np.concatenate([of.get("N", np.zeros(0)), of.get("O", np.zeros(0))])
-    for key, values, wanted in (
-        ("a_af", of.get("A"), AF),
-        ("a_unknown", of.get("A"), UNKNOWN),
-        ("no_af", other, AF),
-        ("no_unknown", other, UNKNOWN),
-        ("noisy_af", of.get("~"), AF),
-        ("noisy_unknown", of.get("~"), UNKNOWN),
-    ):
-        if values is not None and len(values):
-            result.figures[f"{name}_{key}_pct"] = 100 * float((values == wanted).mean())
-    for part, values in (("se", of.get("A")), ("sp", other)):
-        if values is not None and len(values):
-            said = values == AF
-            result.figures[f"{name}_{part}_pct"] = 100 * float((said if part == "se" else ~said).mean())
+def told(ecg_mv: np.ndarray, fs: float) -> Told:
+    """Beats, classes and intervals of a record by our own chain."""
+    signal = quantised(ecg_mv, fs)
+    beats = fixed_ecg.detect(signal)
+    at = beats.at - (beats.frac_q8 < 0)
+    classes = beat_class.classify(signal, at, np.diff(at, prepend=at[:1]), beats.quality_pct)
+    codes = classes.codes
+    rows = (_milliseconds(np.diff(beats.time_s)), beats.quality_pct[1:])
+    flags = (codes[1:] == beat_class.VENTRICULAR, codes[1:] == beat_class.UNKNOWN, classes.atrial[1:])
+    return Told(beats.time_s[1:], rows + flags)
+
+
+def _cinc(result: Result, rules: Rules, leave_out: bool) -> None:
+    records = []
+    for path in datasets.records("cinc2017"):
+        r = cinc2017.load(path)
+        assert r.ecg is not None and r.ecg_fs
+        records.append((r.name, r.meta["rhythm"], told(r.ecg, r.ecg_fs)))
+    answers = [t.answer(rules) for _, _, t in records]
+    result.records += [f"{name}  {truth}  {LABELS[a]}" for (name, truth, _), a in zip(records, answers, strict=True)]
+    truths = [truth for _, truth, _ in records]
+    _cinc_figures(result, truths, answers, "cinc2017")
+    if leave_out:
+        grid = [
+            replace(rules, free_absent_q8=free, back_absent_short_q8=back, again_absent_short_q8=again)
+            for free in (150, 170, 190, 210)
+            for back in (150, 175, 200)
+            for again in (200, 220, 245)
+        ]
+        table = np.array([[t.answer(g) for _, _, t in records] for g in grid])
+        is_a, is_no = np.array([t == "A" for t in truths]), np.array([t in "NO" for t in truths])
+        chosen = np.zeros(len(records), int)
+        for fold in range(FOLDS):
+            held = np.arange(len(records)) % FOLDS == fold
+            said = (table == AF)[:, ~held]
+            merit = said[:, is_a[~held]].mean(axis=1) + (~said)[:, is_no[~held]].mean(axis=1)
+            chosen[held] = table[int(merit.argmax())][held]
+        _cinc_figures(result, truths, chosen.tolist(), "cinc2017_left_out")
+
+
+def _cinc_figures(result: Result, truths: list[str], answers: list[int], name: str) -> None:
+    said = np.array(answers)
+    truth = np.array(truths)
+    for key, among in (("a", "A"), ("n", "N"), ("o", "O"), ("noisy", "~")):
+        here = said[truth == among]
+        if len(here):
+            result.figures[f"{name}_{key}_af_pct"] = 100 * float((here == AF).mean())
+            result.figures[f"{name}_{key}_unknown_pct"] = 100 * float((here == UNKNOWN).mean())
+    a, rest = said[truth == "A"], said[(truth == "N") | (truth == "O")]
+    if len(a) and len(rest):
+        result.figures[f"{name}_se_pct"] = 100 * float((a == AF).mean())
+        result.figures[f"{name}_sp_pct"] = 100 * float((rest != AF).mean())
 
 
 def _mitdb(result: Result, rules: Rules) -> None:
@@ -150,20 +199,63 @@ def _mitdb(result: Result, rules: Rules) -> None:
         shares = []
         for path in datasets.records("mitdb"):
             notes = mitdb.read_atr(path)
-            beats_s = notes.beats_s
+            starts = np.array([t for t, _ in notes.rhythm])
+            af = np.array([label == "(AFIB" for _, label in notes.rhythm])
             if name == "own":
                 recording = mitdb.load(path)
                 assert recording.ecg is not None
-                beats_s = fixed_ecg.detect(quantised(recording.ecg, 360.0)).time_s
-            starts = np.array([t for t, _ in notes.rhythm])
-            af = np.array([label == "(AFIB" for _, label in notes.rhythm])
-            truth = af[np.maximum(np.searchsorted(starts, beats_s[1:], side="right") - 1, 0)]
-            rr_s = np.diff(beats_s)
-            shares.append(_share(rules, path.stem, views(_milliseconds(rr_s), rules), rr_s, truth))
+                heard = told(recording.ecg, 360.0)
+                end_s, rr_s, said = heard.end_s, heard.rows[0] / 1000, heard.codes(rules) == AF
+            else:
+                end_s, rr_s = notes.beats_s[1:], np.diff(notes.beats_s)
+                said = _centred(decide(views(_milliseconds(rr_s), rules), rules)) == AF
+            truth = af[np.maximum(np.searchsorted(starts, end_s, side="right") - 1, 0)]
+            shares.append(Share(path.stem, *_seconds(rr_s, truth, said)))
         result.shares[f"mitdb {name}"] = shares
         result.records += [f"{name:9} {s.line}" for s in shares]
         without = [s for s in shares if not s.af_found_s + s.af_missed_s]
         result.figures[f"mitdb_{name}_false_pct"] = 100 - _totals(without)[1]
+        with_af = [s for s in shares if s.af_found_s + s.af_missed_s]
+        if with_af:
+            result.figures[f"mitdb_{name}_found_pct"] = _totals(with_af)[0]
+
+
+def _hrv(result: Result) -> None:
+    errors: dict[str, list[float]] = {"hrv_sdnn": [], "hrv_rmssd": [], "hrv_pnn50": []}
+    for path in datasets.records("mitdb"):
+        if path.stem not in HRV_RECORDS:
+            continue
+        recording, notes = mitdb.load(path), mitdb.read_atr(path)
+        heard = replay(ecg=recording.ecg, ecg_fs=recording.ecg_fs)
+        normal = np.isin(notes.symbols, list("NLR"))
+        worst = dict.fromkeys(errors, 0.0)
+        for reading in heard.readings:
+            if reading.kind not in errors or reading.withheld or reading.value is None:
+                continue
+            inside = (notes.beats_s >= reading.t_start_s) & (notes.beats_s <= reading.t_end_s)
+            error = reading.value - variability(notes.beats_s[inside], normal[inside])[reading.kind]
+            errors[reading.kind].append(error)
+            worst[reading.kind] = max(worst[reading.kind], abs(error))
+        result.records.append(f"hrv {path.stem}  " + "  ".join(f"{k} worst {v:.1f}" for k, v in worst.items()))
+    for kind, values in errors.items():
+        if values:
+            result.figures[f"{kind}_median_error"] = float(np.median(values))
+            result.figures[f"{kind}_mean_absolute_error"] = float(np.mean(np.abs(values)))
+            result.figures[f"{kind}_readings"] = len(values)
+
+
+def variability(beats_s: np.ndarray, normal: np.ndarray) -> dict[str, float]:
+    """SDNN, RMSSD (ms) and pNN50 (%) of the intervals between two normal beats in a row; NaN where there are none."""
+    rr_ms = 1000 * np.diff(beats_s)
+    counted = normal[1:] & normal[:-1]
+    steps = np.diff(rr_ms)[counted[1:] & counted[:-1]]
+    if counted.sum() < 2 or not len(steps):
+        return dict.fromkeys(("hrv_sdnn", "hrv_rmssd", "hrv_pnn50"), float("nan"))
+    return {
+        "hrv_sdnn": float(np.std(rr_ms[counted], ddof=1)),
+        "hrv_rmssd": float(np.sqrt(np.mean(steps**2))),
+        "hrv_pnn50": 100 * float(np.mean(np.abs(steps) > 50)),
+    }
 
 
 def evaluate(sets: tuple[str, ...] = SETS, rules: Rules = RULES, leave_one_out: bool = False) -> Result:
@@ -172,9 +264,11 @@ def evaluate(sets: tuple[str, ...] = SETS, rules: Rules = RULES, leave_one_out: 
     if "afdb" in sets:
         _afdb(result, rules, leave_one_out)
     if "cinc2017" in sets:
-        _cinc(result, rules)
+        _cinc(result, rules, leave_one_out)
     if "mitdb" in sets:
         _mitdb(result, rules)
+    if "hrv" in sets:
+        _hrv(result)
     return result
 
 
@@ -182,7 +276,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print a line a record and the figures."""
     parser = argparse.ArgumentParser(prog="python -m host_tools.validate.rhythm", description="Score the rhythm rule.")
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], help="data sets (default: all)")
-    parser.add_argument("--leave-one-out", action="store_true", help="choose afdb's limits from the other records")
+    parser.add_argument("--leave-one-out", action="store_true", help="choose limits from the other records")
     args = parser.parse_args(argv)
     result = evaluate(tuple(args.sets) or SETS, leave_one_out=args.leave_one_out)
     print("\n".join(result.records))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 NORMAL, VENTRICULAR, UNKNOWN = range(3)
 BEFORE, POINTS, SLACK = 11, 27, 3  # halved samples before the R peak, of a shape, on either side of it
+WAVE, WAVE_BEFORE = 21, 30  # halved samples of the wave before a beat; its first one before the R peak
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,15 @@ def widths(v: np.ndarray) -> tuple[int, int]:
 
 @dataclass
 class Classes:
-    """codes: NORMAL, VENTRICULAR or UNKNOWN. The rest is what was measured, for studies: likeness to the normal kind,
-    the kind's number."""
+    """codes: NORMAL, VENTRICULAR or UNKNOWN. atrial: what comes before the beats (0 not known, 1 nothing, 2 a wave).
+
+    The rest is what was measured, for studies: likeness to the normal kind, the kind's number.
+    """
 
     codes: np.ndarray
     alike_q8: np.ndarray
     kind: np.ndarray
+    atrial: np.ndarray
 
 
 class Kinds:
@@ -158,6 +162,38 @@ class Kinds:
         return (UNKNOWN if odd and self.count[k] < r.known_kind else NORMAL), alike, k
 
 
+class Atrial:
+    """The specification of vigil.estimators.atrial, beat by beat."""
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(WAVE, np.int64)
+        self.n = 0
+        self.agreement_q12 = 0
+
+    def push(self, v: np.ndarray) -> None:
+        """v: the halved lead's 21 points before the beat."""
+        low, high = int(v[:3].sum()) // 3, int(v[-3:].sum()) // 3
+        v = v - low - (high - low) * (np.arange(WAVE) - 1) // 18
+        v -= v.sum() // WAVE
+        most = int(np.abs(v).max())
+        v >>= max(0, most.bit_length() - 11)
+        squares = int((v * v).sum())
+        norm = max(16, int(_root(squares << 8) if squares < 1 << 20 else _root(squares) << 4))
+        v = np.clip(v * 2032 // norm, -127, 127)
+        alike = (int(v @ self.sums) << 8) // (127 * max(1, int(_root((self.sums * self.sums).sum()))))
+        self.n += 1
+        self.sums += ((v << 4) - self.sums) // min(self.n, 16)
+        if self.n > 3:
+            self.agreement_q12 += ((alike << 4) - self.agreement_q12) // min(self.n - 3, 32)
+
+    @property
+    def state(self) -> int:
+        """0 not known, 1 nothing comes before the beats, 2 a wave does."""
+        if self.n < 6:
+            return 0
+        return 2 if self.agreement_q12 > 135 << 4 else 1 if self.agreement_q12 < 130 << 4 else 0
+
+
 def classify(
     x: np.ndarray, at: npt.ArrayLike, rr_n: npt.ArrayLike, quality_pct: npt.ArrayLike, r: Rules = RULES
 ) -> Classes:
@@ -166,11 +202,14 @@ def classify(
     rr_n: samples since the beat before, 0 where that is unknown.
     """
     y = halved(x)
-    kinds = Kinds(r)
+    kinds, atrial = Kinds(r), Atrial()
     rows = []
     for i, n, q in zip(*(np.asarray(v).tolist() for v in (at, rr_n, quality_pct)), strict=True):
         places = (i >> 1) - BEFORE - SLACK + np.arange(POINTS + 2 * SLACK)
         w = np.where(places < 0, 0, y[np.clip(places, 0, len(y) - 1)])
         w = np.clip((w - w[SLACK:-SLACK].sum() // POINTS) >> 2, -2047, 2047)
-        rows.append(kinds.push(w, n, q))
-    return Classes(*np.array(rows, int).reshape(-1, 3).T)
+        code, alike, kind = kinds.push(w, n, q)
+        if code != VENTRICULAR and q >= r.doubtful_pct and i >> 1 >= 40:
+            atrial.push(y[(i >> 1) - WAVE_BEFORE :][:WAVE])
+        rows.append((code, alike, kind, atrial.state))
+    return Classes(*np.array(rows, int).reshape(-1, 4).T)

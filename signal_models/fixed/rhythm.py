@@ -36,10 +36,15 @@ class Rules:
     spread_lags: tuple[int, ...] = (4, 12, 20, 28, 36, 44, 52, 60)
     spread_cap_q8: int = 154
     spread_limit_q8: int = 84
-    implausible_q8: int = 26
+    implausible_q8: int = 60
     back_long_q8: int = 80
     back_short_q8: int = 118
     free_q8: int = 226
+    free_absent_q8: int = 170
+    back_absent_long_q8: int = 100
+    back_absent_short_q8: int = 200
+    again_absent_long_q8: int = 180
+    again_absent_short_q8: int = 245
     jumps_q8: int = 40
 
 
@@ -115,17 +120,68 @@ def views(rr_ms: npt.ArrayLike, r: Rules = RULES) -> Views:
     )
 
 
-def decide(v: Views, r: Rules = RULES) -> np.ndarray:
-    """Label code after each interval."""
+def decide(v: Views, r: Rules = RULES, atrial: npt.ArrayLike = 0) -> np.ndarray:
+    """Label code after each interval; atrial: what comes before the beats (0 not known, 1 nothing, 2 a wave)."""
     seen = v.seen
     unknown = (seen < r.first) | (256 * v.implausible > r.implausible_q8 * seen) | (v.spread > r.spread_limit_q8 * seen)
     back = np.where(seen >= r.long, r.back_long_q8, r.back_short_q8)
     again = np.where(seen >= r.long, r.again_long_q8, r.again_short_q8)
-    af = (256 * v.back < back * seen) & (256 * v.free > r.free_q8 * seen) & (256 * v.again < again * seen)
+    absent = np.asarray(atrial) == 1
+    back = np.where(absent, np.where(seen >= r.long, r.back_absent_long_q8, r.back_absent_short_q8), back)
+    again = np.where(absent, np.where(seen >= r.long, r.again_absent_long_q8, r.again_absent_short_q8), again)
+    free = np.where(absent, r.free_absent_q8, r.free_q8)
+    af = (256 * v.back < back * seen) & (256 * v.free > free * seen) & (256 * v.again < again * seen)
     other = 256 * v.jumps > r.jumps_q8 * seen
-    return np.where(unknown, UNKNOWN, np.where(af, AF, np.where(other, OTHER, SINUS)))
+    irregular = np.where(np.asarray(atrial) == 2, OTHER, AF)
+    return np.where(unknown, UNKNOWN, np.where(af, irregular, np.where(other, OTHER, SINUS)))
 
 
 def rhythm(rr_ms: npt.ArrayLike, r: Rules = RULES) -> np.ndarray:
     """Label code after each interval of a series in milliseconds."""
     return decide(views(rr_ms, r), r)
+
+
+def worn(
+    rr_ms: npt.ArrayLike,
+    quality_pct: npt.ArrayLike,
+    ventricular: npt.ArrayLike,
+    unclassed: npt.ArrayLike,
+    atrial: npt.ArrayLike,
+    r: Rules = RULES,
+) -> np.ndarray:
+    """Label code after each interval as the wearer's device tells it (vigil.estimators.heart_rhythm), without pauses
+    and rates: UNKNOWN where it is withheld.
+
+    Each interval comes with the quality and class of the beat that ends it and what comes before the beats.
+    """
+    rows = [np.asarray(a).astype(np.int64).tolist() for a in (rr_ms, quality_pct, ventricular, unclassed, atrial)]
+    pushed: list[int] = []
+    evidence: list[int] = []
+    after: list[int] = []
+    frequent: list[bool] = []
+    doubtful: list[bool] = []
+    poor: list[bool] = []
+    share = odd = total = beats = 0
+    quality_q4 = -1
+    for i, (rr, q, v, u, a) in enumerate(zip(*rows, strict=True)):
+        quality_q4 = q << 4 if quality_q4 < 0 else quality_q4 + (((q << 4) - quality_q4) >> 3)
+        share += (1024 * v - share) // 16
+        if i >= 7:
+            odd += (1024 * (v | u) - odd) // min(i - 6, 16)
+        total += min(rr, 65535)
+        beats += 1
+        if not v:
+            if beats <= 3:
+                pushed += [total // beats if q >= 5 else 0] * beats
+                evidence += [a] * beats
+            total = beats = 0
+        after.append(len(pushed))
+        frequent.append(share >= 128)
+        doubtful.append(odd > 400)
+        poor.append(quality_q4 >> 4 < 30)
+    if not pushed:
+        return np.full(len(after), UNKNOWN)
+    codes = decide(views(pushed, r), r, evidence)
+    label = np.where(np.array(after) > 0, codes[np.maximum(np.array(after) - 1, 0)], UNKNOWN)
+    label = np.where((label == SINUS) & frequent, OTHER, label)
+    return np.where(((label == AF) & doubtful) | poor, UNKNOWN, label)

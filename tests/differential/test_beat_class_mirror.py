@@ -7,7 +7,27 @@ import pytest
 
 from boards.cpython import shim
 from signal_models.fixed import beat_class as mirror
+from signal_models.fixed import rhythm as fixed_rhythm
+from vigil.core.records import (
+    BEAT_UNCLASSED,
+    BEAT_VENTRICULAR,
+    PRESENT,
+    RHYTHM_AF,
+    RHYTHM_BRADYCARDIA,
+    RHYTHM_OTHER,
+    RHYTHM_SINUS,
+    RHYTHM_TACHYCARDIA,
+)
 from vigil.estimators.beat_class import BeatClass
+from vigil.estimators.heart_rhythm import HeartRhythm
+
+CODES = {
+    RHYTHM_SINUS: fixed_rhythm.SINUS,
+    RHYTHM_BRADYCARDIA: fixed_rhythm.SINUS,
+    RHYTHM_TACHYCARDIA: fixed_rhythm.SINUS,
+    RHYTHM_AF: fixed_rhythm.AF,
+    RHYTHM_OTHER: fixed_rhythm.OTHER,
+}
 
 
 def _lead(rng, beats, height, noise):
@@ -33,7 +53,7 @@ def _firmware(x, at, rr, quality_pct, rng):
             n_block = int(rng.integers(1, 40))
             classes.push(array("h", x[pushed : pushed + n_block].tobytes()), len(x[pushed : pushed + n_block]))
             pushed += n_block
-        codes.append(classes.classify(i, n, q))
+        codes.append((classes.classify(i, n, q), classes.atrial.state))
     return codes
 
 
@@ -45,4 +65,23 @@ def test_equal_on_anything(seed, height, noise, signed, monkeypatch):
     monkeypatch.setattr(shim, "SIGNED_PTR32", signed)
     rng = np.random.default_rng(seed)
     x, at, rr, quality_pct = _lead(rng, 150, height, noise)
-    assert _firmware(x, at, rr, quality_pct, rng) == mirror.classify(x, at, rr, quality_pct).codes.tolist()
+    found = mirror.classify(x, at, rr, quality_pct)
+    assert _firmware(x, at, rr, quality_pct, rng) == list(zip(found.codes.tolist(), found.atrial.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_wearers_rhythm_is_equal(seed):
+    rng = np.random.default_rng(seed)
+    n = 300
+    rr_ms = np.where(np.arange(n) // 100 % 2, rng.integers(400, 1100, n), rng.integers(790, 810, n))
+    flags = rng.choice([0, 0, 0, 0, 0, BEAT_VENTRICULAR, BEAT_UNCLASSED], n) * (np.arange(n) > 40)
+    quality_pct, atrial = rng.integers(2, 101, n), rng.integers(0, 3, n)
+    rhythm = HeartRhythm()
+    said = []
+    for row in zip(rr_ms.tolist(), quality_pct.tolist(), flags.tolist(), atrial.tolist(), strict=True):
+        rhythm.add(*row)
+        out: list = []
+        rhythm.report(out, 0, 0, 0, PRESENT)
+        said.append(fixed_rhythm.UNKNOWN if out[0].absent_reason else CODES[out[0].mantissa])
+    told = fixed_rhythm.worn(rr_ms, quality_pct, flags == BEAT_VENTRICULAR, flags == BEAT_UNCLASSED, atrial)
+    assert said == told.tolist()

@@ -1,6 +1,8 @@
 """What the wearer is told about the rhythm, and heart-rate variability."""
 
 from vigil.core.records import (
+    BEAT_UNCLASSED,
+    BEAT_VENTRICULAR,
     HRV_PNN50,
     HRV_RMSSD,
     HRV_SDNN,
@@ -100,3 +102,43 @@ def test_a_missing_beat_does_not_count():
 def test_only_good_sinus_beats_count():
     assert [r.absent_reason for r in _variability([800], 3, quality_pct=40)] == [SETTLING_IN] * 3 + [POOR_SIGNAL] * 6
     assert _variability([800], 3, sinus=False)[-1].mantissa is None
+
+
+def _told_of(beats, atrial=0):
+    """Code and reason after beats of (interval, flags)."""
+    rhythm = HeartRhythm()
+    for rr, flags in beats:
+        rhythm.add(rr, 90, flags, atrial)
+    out = []
+    rhythm.report(out, 0, 1000, 2000, PRESENT)
+    return out[0].mantissa, out[0].absent_reason
+
+
+def test_ventricular_beats_leave_the_rhythm_below_them():
+    beats = []
+    for i in range(40):
+        early = 420 + i * 7919 % 160
+        beats += [(800, 0)] * (1 + i * 104729 % 3) + [(early, BEAT_VENTRICULAR), (1600 - early, 0)]
+    assert _told_of(beats)[0] == RHYTHM_OTHER  # because of the ectopic beats
+    beats += [(800, 0)] * 40
+    assert _told_of(beats)[0] == RHYTHM_SINUS
+    assert _told_of([(rr, 0) for rr, _ in beats])[0] == RHYTHM_OTHER
+
+
+def _irregular(n):
+    return [((i * i * 7919 + i * 104729) % 600 + 400, 0) for i in range(n)]
+
+
+def test_a_wave_before_every_beat_is_not_af():
+    assert _told_of(_irregular(60)) == (RHYTHM_AF, PRESENT)
+    assert _told_of(_irregular(60), atrial=2) == (RHYTHM_OTHER, PRESENT)
+
+
+def test_nothing_before_the_beats_is_not_af_when_they_are_regular():
+    assert _told_of([(800, 0)] * 60, atrial=1) == (RHYTHM_SINUS, PRESENT)
+    assert _told_of([(500, 0), (1100, 0)] * 30, atrial=1) == (RHYTHM_OTHER, PRESENT)
+
+
+def test_beats_of_no_class_are_noise_and_not_af():
+    odd = [(rr, BEAT_UNCLASSED if i % 2 else 0) for i, (rr, _) in enumerate(_irregular(60))]
+    assert _told_of(odd)[1] == POOR_SIGNAL

@@ -93,7 +93,7 @@ def test_af_begins_and_ends():
 def test_intervals_no_heart_makes_are_unknown():
     dice = _Dice(4)
     assert _label([dice.between(0, 6000) for _ in range(200)]) == UNKNOWN
-    assert _label(([800] * 7 + [0]) * 20) == UNKNOWN
+    assert _label(([800] * 3 + [0]) * 40) == UNKNOWN
 
 
 def test_missed_and_made_up_beats_are_not_af():

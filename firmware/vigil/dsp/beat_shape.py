@@ -9,6 +9,10 @@ its norm, each point at most 127. Likeness: 256 times the sum of products of sha
 
 Widths, in 1/256 points: height (largest less least) over the largest |v[i+2] - v[i]|; and area over height when both
 are measured from the mean of the three points at either end (floor).
+
+The wave before a beat, P if there is one: v = y[i//2-30] .. y[i//2-10] less the line through the means of the three
+points at either end, l and h (floors): l + (h - l)(k - 1) / 18 (floor) at point k = 0..20; then less its mean (floor);
+shifted right until all fits 11 bits and a sign; times 127 by its norm, each at most 127.
 """
 
 import micropython
@@ -20,6 +24,7 @@ RING = const(512)
 POINTS = const(27)
 WINDOW = const(33)
 PLACES = const(7)
+WAVE = const(21)
 
 
 @micropython.viper
@@ -182,3 +187,90 @@ def blend(sums, templates, at: int, v, first: int, part: int, norm: int):
                 u = -127
             pt[at + k] = u
         k += 1
+
+
+@micropython.viper
+def wave(ring, at: int, scratch, out):
+    """out[0..20] (array "b") = the wave before the beat at halved sample `at` >= 40. scratch: array "i" of 21.
+
+    Scaling and overflow: values within 2**15, the slope times 19 within 2**21, less the line within 2**18, less the
+    mean within 2**19: 20 bits hold it, however loaded. Shifted, 21 squares are within 2**27, 2**11 * 2032 in 2**22.
+    """
+    py = ptr16(ring)
+    pv = ptr32(scratch)
+    po = ptr8(out)
+    low = 0
+    high = 0
+    k = 0
+    while k < 3:
+        low += (int(py[(at - 30 + k) & 511]) ^ 0x8000) - 0x8000
+        high += (int(py[(at - 10 - k) & 511]) ^ 0x8000) - 0x8000
+        k += 1
+    low //= 3
+    high //= 3
+    total = 0
+    k = 0
+    while k < 21:
+        v = (int(py[(at - 30 + k) & 511]) ^ 0x8000) - 0x8000 - low - ((high - low) * (k - 1)) // 18
+        total += v
+        pv[k] = v & 0xFFFFF
+        k += 1
+    mean = total // 21
+    most = 0
+    k = 0
+    while k < 21:
+        v = ((int(pv[k]) & 0xFFFFF) ^ 0x80000) - 0x80000 - mean
+        pv[k] = v & 0xFFFFF
+        if v < 0:
+            v = 0 - v
+        if v > most:
+            most = v
+        k += 1
+    shift = 0
+    while most >> (shift + 11):
+        shift += 1
+    squares = 0
+    k = 0
+    while k < 21:
+        v = (((int(pv[k]) & 0xFFFFF) ^ 0x80000) - 0x80000) >> shift
+        squares += v * v
+        k += 1
+    if squares < 1 << 20:
+        norm = int(root(squares << 8))
+    else:
+        norm = int(root(squares)) << 4
+    if norm < 16:
+        norm = 16
+    k = 0
+    while k < 21:
+        v = ((((int(pv[k]) & 0xFFFFF) ^ 0x80000) - 0x80000) >> shift) * 2032 // norm
+        if v > 127:
+            v = 127
+        elif v < -127:
+            v = -127
+        po[k] = v
+        k += 1
+
+
+@micropython.viper
+def agree(v, sums, part: int) -> int:
+    """Cosine in 1/256 of v (array "b", 21 points) and sums (array "h", a mean in 1/16); sums then move to v by 1/part.
+
+    Scaling and overflow: products within 2**7 * 2**11 * 21 < 2**23, times 256 within 2**31; squares within 2**27.
+    """
+    pv = ptr8(v)
+    ps = ptr16(sums)
+    dot = 0
+    squares = 0
+    k = 0
+    while k < 21:
+        u = (int(pv[k]) ^ 0x80) - 0x80
+        s = (int(ps[k]) ^ 0x8000) - 0x8000
+        dot += u * s
+        squares += s * s
+        ps[k] = s + ((u << 4) - s) // part
+        k += 1
+    norm = int(root(squares))
+    if norm < 1:
+        norm = 1
+    return (dot << 8) // (127 * norm)

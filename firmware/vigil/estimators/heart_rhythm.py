@@ -3,13 +3,18 @@
 First that applies: an interval of 3 s or more between good beats within the last 10 s, or no beat for 3 s on a clean
 lead: pause; too few intervals: settling; unknown by the rule: poor signal; possible AF; other irregular; else by the
 median of the last 17 intervals: above 1,200 ms bradycardia, below 600 ms tachycardia, else sinus. An interval that
-ends with a beat of quality below 10 % counts as implausible: a tenth of those makes the rhythm unknown. Quality: the
+ends with a beat of quality below 5 % counts as implausible: a quarter of those makes the rhythm unknown. Quality: the
 beats', a running mean over about 8; below 30 %: poor signal.
+
+The rule is given the rhythm below ventricular beats: what one or two of them divided is divided evenly, and what three
+or more did is left out. One beat of eight ventricular: other irregular. AF while more than 400/1024 of the last 16
+beats are ventricular or without a class: unknown, poor signal.
 """
 
 from micropython import const
 
 from vigil.core.records import (
+    BEAT_VENTRICULAR,
     DIMLESS,
     POOR_SIGNAL,
     PRESENT,
@@ -26,13 +31,15 @@ from vigil.core.records import (
 )
 from vigil.estimators.rhythm import AF, FIRST, OTHER, SINUS, UNKNOWN, Rhythm
 
-_GOOD_PCT = const(10)
+_GOOD_PCT = const(5)
 _SHOWN_PCT = const(30)
 _PAUSE_MS = const(3000)
 _PAUSE_REPORTS = const(5)
 _SLOW_MS = const(1200)
 _FAST_MS = const(600)
 _DIVIDED = const(3)
+_FIRST_CLASSES = const(7)  # intervals before beats have classes
+_ODD = const(400)  # of 1024 beats, ventricular or without a class: AF is not told from noise
 _FREQUENT = const(128)  # of 1024: one beat of eight is ventricular
 
 
@@ -49,7 +56,7 @@ class HeartRhythm:
         self._label = UNKNOWN
         self._pause = 0
         self._quality_q4 = -1
-        self._ectopic_ms = self._ectopic = self._share = 0
+        self._ectopic_ms = self._ectopic = self._share = self._odd = self._n = 0
 
     @property
     def sinus(self):
@@ -61,14 +68,18 @@ class HeartRhythm:
         """Median of the last 17 intervals."""
         return self._rule.local_ms
 
-    def add(self, rr_ms, quality_pct, ventricular=0):
-        """Take an interval in ms, the quality of the beat that ends it, and whether that is ventricular."""
+    def add(self, rr_ms, quality_pct, flags=0, atrial=0):
+        """Take an interval in ms, the quality and flags of the beat that ends it, and what comes before the beats."""
         good = quality_pct >= _GOOD_PCT
         q = quality_pct << 4
         self._quality_q4 = q if self._quality_q4 < 0 else self._quality_q4 + ((q - self._quality_q4) >> 3)
         if good and rr_ms >= _PAUSE_MS:
             self._pause = _PAUSE_REPORTS
+        ventricular = flags & BEAT_VENTRICULAR
         self._share += ((1024 if ventricular else 0) - self._share) // 16
+        self._n = min(self._n + 1, _FIRST_CLASSES + 16)
+        if self._n > _FIRST_CLASSES:
+            self._odd += ((1024 if flags else 0) - self._odd) // (self._n - _FIRST_CLASSES)
         self._ectopic_ms += min(rr_ms, 65535)
         if ventricular:
             self._ectopic += 1
@@ -76,7 +87,7 @@ class HeartRhythm:
         n = self._ectopic + 1
         if n <= _DIVIDED:
             for _ in range(n):
-                self._label = self._rule.push(self._ectopic_ms // n if good else 0)
+                self._label = self._rule.push(self._ectopic_ms // n if good else 0, atrial)
         self._ectopic_ms = self._ectopic = 0
 
     def report(self, out, since_beat_ms, t_start_ms, t_end_ms, reason):
@@ -105,7 +116,7 @@ class HeartRhythm:
         if label == UNKNOWN:
             return RHYTHM_UNKNOWN
         if label == AF:
-            return RHYTHM_AF
+            return RHYTHM_UNKNOWN if self._odd > _ODD else RHYTHM_AF
         if label == OTHER or self._share >= _FREQUENT:
             return RHYTHM_OTHER
         local = self._rule.local_ms

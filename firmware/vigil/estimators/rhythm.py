@@ -12,9 +12,12 @@ each counted over a window of the last 128 intervals:
 - again: the same with the last three r, within local/16, marks n only;
 - spread: mean of |r[n] - r[n-lag]| / local over lags 4, 12 .. 60 that there are, in 1/256, each at most 154 (floored);
 - jumps: |r[n] - r[n-1]| > local/8; implausible: outside 240..3000 ms.
-With s intervals in the window and all limits in 1/256 of s: unknown when s < 12, implausible > 26 or spread > 84; AF
+With s intervals in the window and all limits in 1/256 of s: unknown when s < 12, implausible > 60 or spread > 84; AF
 when free > 226 and back < 80 and again < 168 (118 and 198 while s < 96: a short strip cannot say more); else other
 when jumps > 40; else sinus.
+
+Where the beats' shapes were seen too (estimators.atrial): without a wave before the beats AF needs only free > 170,
+back < 100 and again < 180 (200 and 245 while s < 96); with one, what would be AF is other.
 """
 
 from array import array
@@ -27,6 +30,11 @@ SINUS = const(0)
 AF = const(1)
 OTHER = const(2)
 UNKNOWN = const(3)
+
+# What comes before the beats.
+ABSENT = const(1)
+PRESENT = const(2)
+
 LABELS = ("sinus", "af", "other", "unknown")
 
 LATENCY = const(64)  # beats: a decision describes the middle of its window
@@ -75,8 +83,11 @@ class Rhythm:
         """Intervals in the window, 0..128."""
         return min(self._n, _WINDOW)
 
-    def push(self, rr_ms):
-        """Take one interval, 0..65535 ms; return a label code. Allocates nothing."""
+    def push(self, rr_ms, atrial=0):
+        """Take one interval, 0..65535 ms, and what comes before the beats (estimators.atrial, 0: not known).
+
+        Returns a label code. Allocates nothing.
+        """
         n = self._n
         rr = self._rr
         r = min(max(rr_ms, _MIN_MS), _MAX_MS)
@@ -95,7 +106,7 @@ class Rhythm:
             marks |= 1 << _IMPLAUSIBLE
         self._enter(n, marks)
         self._n = n + 1
-        return self._decide()
+        return self._decide(atrial)
 
     def _compare(self, n, r, x, local):
         """Marks of the newest interval from those before it; marks older ones as having come back."""
@@ -151,16 +162,23 @@ class Rhythm:
             changed >>= 1
             k += 1
 
-    def _decide(self):
+    def _decide(self, atrial):
         seen = self.seen
         c = self._counts
-        if seen < FIRST or c[_IMPLAUSIBLE] << 8 > 26 * seen or self._spread > 84 * seen:
+        if seen < FIRST or c[_IMPLAUSIBLE] << 8 > 60 * seen or self._spread > 84 * seen:
             return UNKNOWN
         long = seen >= _LONG
+        free = 226
+        back = 80 if long else 118
+        again = 168 if long else 198
+        if atrial == ABSENT:
+            free = 170
+            back = 100 if long else 200
+            again = 180 if long else 245
         if (
-            (min(c[0], c[1], c[2], c[3]) + min(c[4], c[5], c[6], c[7])) << 8 > 226 * seen
-            and c[_BACK] << 8 < (80 if long else 118) * seen
-            and c[_AGAIN] << 8 < (168 if long else 198) * seen
+            (min(c[0], c[1], c[2], c[3]) + min(c[4], c[5], c[6], c[7])) << 8 > free * seen
+            and c[_BACK] << 8 < back * seen
+            and c[_AGAIN] << 8 < again * seen
         ):
-            return AF
+            return OTHER if atrial == PRESENT else AF
         return OTHER if c[_JUMP] << 8 > 40 * seen else SINUS

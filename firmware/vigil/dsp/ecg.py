@@ -445,6 +445,50 @@ def nth_smallest(values, n: int, nth: int) -> int:
 
 
 @micropython.viper
+def at_limit(data, n: int, state) -> int:
+    """Did the converter stand at its limit anywhere in data[0..n-1] (array "h")? 0 or 1.
+
+    It did where 8 samples are equal, none before lay beyond them, and the first of them came by a step above 16: a
+    line that fades into rest has none. state: 5 values, array "i", zero before the first block of a stretch.
+    """
+    px = ptr16(data)
+    ps = ptr32(state)
+    low = ((int(ps[0]) & 0xFFFF) ^ 0x8000) - 0x8000
+    high = ((int(ps[1]) & 0xFFFF) ^ 0x8000) - 0x8000
+    last = ((int(ps[2]) & 0xFFFF) ^ 0x8000) - 0x8000
+    run = int(ps[3])
+    stepped = int(ps[4])
+    found = 0
+    i = 0
+    while i < n:
+        v = (int(px[i]) ^ 0x8000) - 0x8000
+        if v == last and run:
+            if run < 8:
+                run += 1
+            if run == 8 and stepped and (v <= low or v >= high):
+                found = 1
+        else:
+            d = v - last
+            stepped = 1 if run and (d > 16 or d < -16) else 0
+            if not run:
+                low = v
+                high = v
+            run = 1
+        if v < low:
+            low = v
+        if v > high:
+            high = v
+        last = v
+        i += 1
+    ps[0] = low
+    ps[1] = high
+    ps[2] = last
+    ps[3] = run
+    ps[4] = stepped
+    return found
+
+
+@micropython.viper
 def _move(to, at: int, source, first: int, n: int):
     """to[at .. at+n-1] = source[first .. first+n-1] (array "h"), lowest first."""
     pt = ptr16(to)

@@ -5,9 +5,11 @@ stood at its limit within the last 4 s: saturated; no beat for 5 s: no contact w
 in 8-20 Hz for 4 s), poor signal when it is noisy (clutter above 96/256 of a beat), else no pulse; noise between the
 waves above 72/256 of a beat's energy and a quality of the rate below 60 %: poor signal; fewer than 3 intervals since
 the start, a limit or 5 s without a beat: settling; a quality of the rate below 30 %: poor signal; more than 1/min
-outside 15..300/min: out of range. The last rate stays as best guess. SATURATED and LEAD_OFF
-are the front end's to say: only it knows its limits.
+outside 15..300/min: out of range. The last rate stays as best guess. LEAD_OFF and SATURATED are the front end's to say;
+a limit is also seen from the samples (dsp.ecg.at_limit), for a recording has no front end.
 """
+
+from array import array
 
 from micropython import const
 
@@ -31,6 +33,7 @@ from vigil.core.records import (
     Beat,
     Reading,
 )
+from vigil.dsp.ecg import at_limit
 from vigil.estimators.heart_rate import HeartRate
 from vigil.estimators.qrs import QrsDetector
 
@@ -63,7 +66,7 @@ _MIN_RR = const(3)  # intervals before a rate is shown
 class EcgChannel:
     """Push SampleBlocks of one lead (int16 microvolts, nominal 250 Hz).
 
-    on_beat(Beat), when given, is called 0.6 s after each R peak, in order; a beat found by search-back comes later.
+    on_beat(Beat), when given, is called 0.93 s after each R peak, in order; a beat found by search-back comes later.
     Beat.index counts samples since the first ever pushed, frac_q8 refines it; t_ms follows the blocks' measured period.
     """
 
@@ -78,6 +81,7 @@ class EcgChannel:
         self._ectopy = Ectopy() if BeatClass else None
         self.breath = EcgBreath() if EcgBreath else None
         self._detector = QrsDetector(self._beat)
+        self._limit = array("i", bytes(20))
         self._bpm_x10 = None
         self._span_ms = 0
         self.reset()
@@ -101,6 +105,8 @@ class EcgChannel:
         self._t0_ms = 0
         self._t0_index = self._count
         self._saturated_at = -_SATURATED_HOLD
+        for i in range(5):
+            self._limit[i] = 0
         self._off = PRESENT
 
     def _interrupt(self):
@@ -128,7 +134,7 @@ class EcgChannel:
         self._t0_ms = block.t0_ms
         self._t0_index = self._count
         self._count += n
-        if flags & SATURATED:
+        if flags & SATURATED or at_limit(block.data, n, self._limit):
             self._saturated_at = self._count
             self._interrupt()
         if self._class:
@@ -207,7 +213,7 @@ class EcgChannel:
             self._rate.add(rr_q8, quality_pct)
             rhythm = self._rhythm
             if rhythm:
-                rhythm.add(rr_ms, quality_pct, flags, self._class.atrial.state if self._class else 0)
+                rhythm.add(rr_ms, quality_pct, flags & BEAT_VENTRICULAR)
                 self._variability.add(rr_ms, min(sinus_pct, self._last_pct), rhythm.local_ms, rhythm.sinus)
         self._last_pct = sinus_pct
         self._last_at = index

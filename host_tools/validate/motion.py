@@ -38,9 +38,14 @@ class Answers:
     shown: np.ndarray
 
     @property
+    def error(self) -> np.ndarray:
+        """Absolute error, bpm."""
+        return np.abs(self.bpm - self.reference)
+
+    @property
     def mae(self) -> float:
         """Mean absolute error, bpm."""
-        return float(np.abs(self.bpm - self.reference).mean())
+        return float(self.error.mean())
 
 
 def answers(
@@ -86,19 +91,31 @@ def coverage_curve(rows: Sequence[Answers]) -> dict[float, float]:
 
 
 def summary(rows: Sequence[Answers]) -> str:
-    """One line: mean of the recordings' errors, and error against coverage."""
+    """One line: mean of the recordings' errors, error against coverage, what is shown, and confident errors."""
     curve = "  ".join(f"{100 * c:g} %: {e:.2f}" for c, e in coverage_curve(rows).items())
-    return f"MAE {np.mean([r.mae for r in rows]):5.2f}  by quality {curve}  [{' '.join(f'{r.mae:.1f}' for r in rows)}]"
+    shown, quality, error = (
+        np.concatenate(v) for v in zip(*((r.shown, r.quality, r.error) for r in rows), strict=True)
+    )
+    return (
+        f"MAE {np.mean([r.mae for r in rows]):5.2f}  by quality {curve}  shown {100 * shown.mean():.0f} %: "
+        f"{error[shown].mean():.2f}  over 5 bpm at quality >= 50: {100 * (error[quality >= 50] > 5).mean():.1f} %  "
+        f"[{' '.join(f'{r.mae:.1f}' for r in rows)}]"
+    )
+
+
+def label(channels: Sequence[int], accelerometer: bool) -> str:
+    """Name of a case."""
+    return f"channel {'+'.join(str(c + 1) for c in channels):4}{'' if accelerometer else 'no acc.':8}"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a line for two channels, each alone, and for both without the accelerometer."""
+    """Print a line for two channels, each alone, with the accelerometer and without."""
     argparse.ArgumentParser(prog="python -m host_tools.validate.motion", description=__doc__).parse_args(argv)
     runs = recordings()
     print(f"ispc2015: {len(runs)} recordings, pulse rate (bpm), every window answered")
-    for channels in CHANNELS:
-        print(f"channel {'+'.join(str(c + 1) for c in channels):5}", summary(evaluate(runs, channels)))
-    print("1+2, no acc. ", summary(evaluate(runs, accelerometer=False)))
+    for accelerometer in (True, False):
+        for channels in CHANNELS:
+            print(label(channels, accelerometer), summary(evaluate(runs, channels, accelerometer=accelerometer)))
     return 0
 
 

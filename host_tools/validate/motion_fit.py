@@ -2,9 +2,10 @@
 
 Every window of every recording and channel is one example: the judge's score over 145 rates is to be high near the
 reference. Loss: minus the log of the share (softmax) that falls within 2.5 bins of it, with 2 % for anything. Each
-recording is also used stretched in time by 0.75 and 1.3 (other rates, other cadences) and, a quarter of it, without
-acceleration. `--leave-out` fits six times on ten recordings and scores the two left out, through the integer mirror:
-that is the figure to believe. `--write` replaces signal_models/design/motion_weights.py.
+recording is also used stretched in time by 0.75 and 1.3 (other rates, other cadences). There are two judges: of light
+with acceleration (which sees a quarter of the recordings as if nothing moved) and of light alone. `--leave-out` fits
+six times on ten recordings and scores the two left out, through the integer mirror: that is the figure to believe.
+`--write` replaces signal_models/design/motion_weights.py.
 """
 
 from __future__ import annotations
@@ -54,10 +55,12 @@ def examples(
     return np.concatenate(u).astype(np.float32), np.tile(rate[good], len(u))
 
 
-def material(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """All examples that come from one recording, and their targets over the bins."""
-    without = examples(recording, accelerometer=False)
-    parts = [examples(recording), *(examples(recording, s) for s in STRETCHES), (without[0][::4], without[1][::4])]
+def material(recording: Recording, *, accelerometer: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """All examples that come from one recording, for the judge with or without acceleration, and their targets."""
+    parts = [examples(recording, s, accelerometer=accelerometer) for s in (1.0, *STRETCHES)]
+    if accelerometer:
+        u, rate = examples(recording, accelerometer=False)
+        parts.append((u[::4], rate[::4]))
     bpm = np.concatenate([rate for _, rate in parts])
     bins = np.arange(mirror.LOW, mirror.LOW + mirror.BINS)
     target = np.maximum(0, 1 - np.abs(bins - bpm[:, None] / BIN_BPM) / NEAR_BINS)
@@ -107,16 +110,34 @@ def fit(parts: list[tuple[np.ndarray, np.ndarray]], most: int = 4500, steps: int
     return Network(*(np.rint(v).astype(np.int64) for v in values))
 
 
-def text(net: Network) -> str:
+_DOC = """Weights of the judges of pulse rates in motion, made by `python -m host_tools.validate.motion_fit --write`.
+
+HEARD judges light with acceleration, ALONE light alone: a row of weights (Q14) a hidden unit, its inputs in the
+order of signal_models.fixed.motion.inputs, the units' biases (Q8), their weights (Q8), straight weights (Q14).
+"""
+
+
+def text(nets: dict[str, Network]) -> str:
     """The source of signal_models/design/motion_weights.py."""
-    rows = "".join(f"    {row},\n" for row in net.hidden_q14.tolist())
-    return (
-        '"""Weights of the judge of pulse rates in motion, '
-        'made by `python -m host_tools.validate.motion_fit --write`."""\n\n'
-        "# One row a hidden unit, its inputs in the order of signal_models.fixed.motion.inputs.\n"
-        f"HIDDEN_Q14 = [\n{rows}]\nBIAS_Q8 = {net.bias_q8.tolist()}\n"
-        f"OUT_Q8 = {net.out_q8.tolist()}\nSTRAIGHT_Q14 = {net.straight_q14.tolist()}\n"
-    )
+    out = f'"""{_DOC}"""\n'
+    for name, net in nets.items():
+        rows = "".join(f"        {row},\n" for row in net.hidden_q14.tolist())
+        rest = "".join(f"    {v.tolist()},\n" for v in (net.bias_q8, net.out_q8, net.straight_q14))
+        out += f"\n{name} = (\n    [\n{rows}    ],\n{rest})\n"
+    return out
+
+
+def score(runs: list[Recording]) -> None:
+    """Print what the judges are worth on recordings that they have not seen."""
+    for heard in (True, False):
+        parts = [material(r, accelerometer=heard) for r in runs]
+        scored: dict[tuple[int, ...], list[validate.Answers]] = {c: [] for c in validate.CHANNELS}
+        for fold in range(FOLDS):
+            net = fit([p for i, p in enumerate(parts) if i % FOLDS != fold])
+            for channels, rows in scored.items():
+                rows += [validate.answers(r, channels, accelerometer=heard, net=net) for r in runs[fold::FOLDS]]
+        for channels, rows in scored.items():
+            print(f"left out, {validate.label(channels, heard)}", validate.summary(rows), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -126,17 +147,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="fit to all recordings and write the weights")
     args = parser.parse_args(argv)
     runs = validate.recordings()
-    parts = [material(r) for r in runs]
     if args.leave_out:
-        scored: dict[tuple[int, ...], list[validate.Answers]] = {c: [] for c in validate.CHANNELS}
-        for fold in range(FOLDS):
-            net = fit([p for i, p in enumerate(parts) if i % FOLDS != fold])
-            for channels, rows in scored.items():
-                rows += [validate.answers(r, channels, net=net) for r in runs[fold::FOLDS]]
-        for channels, rows in scored.items():
-            print(f"left out, channel {'+'.join(str(c + 1) for c in channels):5}", validate.summary(rows), flush=True)
+        score(runs)
     if args.write:
-        Path(str(motion_weights.__file__)).write_text(text(fit(parts)))
+        nets = {n: fit([material(r, accelerometer=n == "HEARD") for r in runs]) for n in ("HEARD", "ALONE")}
+        Path(str(motion_weights.__file__)).write_text(text(nets))
         print("wrote the weights; now run `make gen`")
     return 0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signal_models.design import Table
-from signal_models.design.motion_weights import BIAS_Q8, HIDDEN_Q14, OUT_Q8, STRAIGHT_Q14
+from signal_models.design.motion_weights import ALONE, HEARD
 
 FFT = 1024
 WINDOW = 200
@@ -45,18 +45,22 @@ def step_q8() -> np.ndarray:
     return q
 
 
-def network() -> Network:
-    """The weights in the firmware's units."""
-    return Network(*(np.array(v, np.int64) for v in (HIDDEN_Q14, BIAS_Q8, OUT_Q8, STRAIGHT_Q14)))
+def network(*, alone: bool = False) -> Network:
+    """The weights in the firmware's units: of the judge with acceleration, or of that of light alone."""
+    return Network(*(np.array(v, np.int64) for v in (ALONE if alone else HEARD)))
+
+
+def _packed(net: Network) -> np.ndarray:
+    return np.concatenate([np.column_stack([net.hidden_q14, net.bias_q8]).ravel(), net.out_q8, net.straight_q14])
 
 
 def tables() -> list[Table]:
     """The tables of firmware/vigil/dsp/coeffs/motion.py."""
-    net = network()
-    packed = np.concatenate([np.column_stack([net.hidden_q14, net.bias_q8]).ravel(), net.out_q8, net.straight_q14])
+    shape = "8 x (12 weights Q14, bias Q8), 8 weights of the units Q8, 12 straight weights Q14"
     return [
         Table("SINE_Q14", sine_q14(), "sin(2 pi i / 1024), i = 0..256"),
         Table("WINDOW_Q10", window_q10(), "Hann, 200 samples, height 225", "B"),
         Table("STEP_Q8", step_q8(), "how far the rate moves in 2 s, -6..6 bins", "B"),
-        Table("NETWORK", packed, "8 x (12 weights Q14, bias Q8), 8 weights of the units Q8, 12 straight weights Q14"),
+        Table("HEARD", _packed(network()), shape),
+        Table("ALONE", _packed(network(alone=True)), "likewise, of light without acceleration"),
     ]

@@ -152,9 +152,8 @@ def inputs(own: np.ndarray, left: np.ndarray, motion: np.ndarray) -> np.ndarray:
     return np.stack([*one, *two, *low, *near, own[:, b - 16] + own[:, b + 16]], axis=-1)
 
 
-def judge(u: np.ndarray, net: design.Network | None = None) -> np.ndarray:
-    """Log2 likelihood (w, BINS) in Q4 of the inputs u, by the shipped weights or others."""
-    net = net or design.network()
+def judge(u: np.ndarray, net: design.Network) -> np.ndarray:
+    """Log2 likelihood (w, BINS) in Q4 of the inputs u."""
     z = (u @ net.hidden_q14.T) + (net.bias_q8 << 6)
     return ((np.maximum(z, 0) >> 7) @ net.out_q8 + ((u @ net.straight_q14) << 1)) >> 11
 
@@ -183,6 +182,7 @@ def run(pulse: np.ndarray, acc: np.ndarray | None, net: design.Network | None = 
     """Track the rate over pulse (m, k) at 25 Hz and acceleration (m, 3) from `acceleration`."""
     x, a, counts = windows(np.asarray(pulse, np.int64), acc)
     columns, motion, moving = spectra(x, a)
+    net = net or design.network(alone=acc is None)
     score = sum(judge(inputs(own, left, motion), net) for own, left in columns)
     bpm, sure = track(np.asarray(score))
     return Track(counts, bpm, sure, moving)
@@ -232,12 +232,14 @@ def hand_over(
         beats, quality = (tick.bpm_x10, tick.quality_pct) if tick.bpm_x10 > 0 else (None, 0)
         apart = beats is not None and abs(beats - track) > 40
         if size is not None:
-            last = size[max(0, count - 3 - 50) : count - 3]
+            last = size[max(0, count - 3 - 200) : count - 3]
             level_mg = int(last.sum()) // (4 * len(last))
             if not (quality >= 50 and level_mg < 400 and (level_mg < 100 or not apart)):
                 beats, quality = track, sure
         elif here.skew_q6 < 19 or here.grown_q4 > 32 if apart else here.skew_q6 < 16 and here.grown_q4 > 24:
             beats, quality = track, sure * 29 // 100
+        elif apart or here.grown_q4 > 40:
+            quality = min(quality, 49)
         rates.append(0 if beats is None else beats)
         qualities.append(quality)
         shown.append(quality >= 30)

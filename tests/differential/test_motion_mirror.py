@@ -143,9 +143,10 @@ def test_no_input_can_overflow_the_transform():
     assert np.hypot(y[0::2], y[1::2]).sum() + 0.71 * 511 + 10 < 32768
 
 
-def test_the_network_cannot_overflow():
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_network_cannot_overflow(alone):
     """Inputs 0..320: hidden sums within 31 bits, outputs within 16, and their weighted sum within 31."""
-    net = design.network()
+    net = design.network(alone=alone)
     up = 320 * np.clip(net.hidden_q14, 0, None).sum(axis=1) + (net.bias_q8 << 6)
     down = 320 * np.clip(net.hidden_q14, None, 0).sum(axis=1) + (net.bias_q8 << 6)
     assert max(up.max(), -down.min()) < 2**29

@@ -20,6 +20,10 @@ _SOME_MG = const(400)  # less than this: where they agree with the spectrum
 _AGREE_X10 = const(40)  # bpm: beats and spectrum tell of one pulse
 _SKEW_Q6 = const(16)  # 0.25: less is no pulse's shape, of a signal that has grown by half
 _ODD_Q6 = const(19)  # 0.3: likewise, where beats and spectrum disagree
+_LARGER_Q4 = const(24)
+_DOUBLE_Q4 = const(32)
+_LARGE_Q4 = const(40)  # two and a half times as large as at rest, or disagreement: no more than _UNSURE
+_UNSURE = const(49)
 _FORGET = const(10)  # the smallest size is forgotten by 1/1024 a second
 _QUALITY_MIN = const(30)
 
@@ -77,13 +81,15 @@ class HandOver:
             if track is not None:
                 beats, quality = track, motion.quality_pct
             return beats, quality * (_QUALITY_MIN - 1) // 100, MOTION_ARTIFACT
+        if apart or self.grown_q4 > _LARGE_Q4:
+            quality = min(quality, _UNSURE)
         return beats, quality, reason
 
     def _disturbed(self, apart):
         """Tell whether the light alone shows motion. apart: beats and spectrum disagree."""
         if apart:
-            return self.skew_q6 < _ODD_Q6 or self.grown_q4 > 32
-        return self.skew_q6 < _SKEW_Q6 and self.grown_q4 > 24
+            return self.skew_q6 < _ODD_Q6 or self.grown_q4 > _DOUBLE_Q4
+        return self.skew_q6 < _SKEW_Q6 and self.grown_q4 > _LARGER_Q4
 
 
 def _root(x):

@@ -15,7 +15,7 @@ from array import array
 from micropython import const
 
 from vigil.dsp import fft, motion
-from vigil.dsp.coeffs.motion import NETWORK, SINE_Q14, STEP_Q8, WINDOW_Q10
+from vigil.dsp.coeffs.motion import ALONE, HEARD, SINE_Q14, STEP_Q8, WINDOW_Q10
 
 _N = const(200)
 _LAG = const(5)  # samples of 25 Hz that a window ends before the evaluation
@@ -35,7 +35,7 @@ class MotionRate:
 
     acc: the AccChannel, None without one. bpm_x10: best guess or None. sure_pct: share of the belief within 4 bpm of
     it. heard: the acceleration of the window's time is known. moving: there was some. level_mg: how much, mean of the
-    last 2 s over the sum of the axes.
+    last 8 s over the sum of the axes, so that nothing of a run is left in the light when it is small.
     """
 
     def __init__(self, acc=None):
@@ -74,6 +74,7 @@ class MotionRate:
         for i in range(motion.BINS):
             score[i] = 0
         known = age - _LAG
+        net = HEARD if self.heard else ALONE
         x = self._x
         for c in range(columns):
             motion.gather(ring, c * 256, count - _LAG, _N, known, 0, x, 0)
@@ -87,7 +88,7 @@ class MotionRate:
                 motion.cancel(x, self._span, self._solved)
                 motion.normalise(x, 0, _N)
                 self._spectrum(x, 0, left)
-            motion.judge(self._own, left, self._motion, NETWORK, self._inputs, score)
+            motion.judge(self._own, left, self._motion, net, self._inputs, score)
         best = motion.follow(self._belief, STEP_Q8, score, self._work)
         self._read(best)
 
@@ -110,7 +111,7 @@ class MotionRate:
         if not _EARLY <= late <= _LATE or known < _KNOWN_MIN:
             return
         self.heard = True
-        self.level_mg = motion.level(acc.ring, acc.count, min(acc.age, 50))
+        self.level_mg = motion.level(acc.ring, acc.count, min(acc.age, _N))
         for a in range(3):
             motion.gather(acc.ring, a * 256, end, motion.SPAN, known, max(0, late - _LAG + 2), span, a * motion.SPAN)
         if motion.peak(span, 3 * motion.SPAN) < _STILL:

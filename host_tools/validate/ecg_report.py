@@ -23,6 +23,8 @@ def sections(result: dict) -> list[Section]:
         parts.append(_stress(result))
     if result["heart_rate"]:
         parts.append(_heart_rate(result))
+    if result.get("quality"):
+        parts.append(_quality(result["quality"]))
     if result.get("rhythm"):
         parts.append(_rhythm(result["rhythm"]))
     parts.append(_records(result))
@@ -175,6 +177,28 @@ def _heart_rate(result: dict) -> Section:
         f"<figure>{html}{legend(lines)}</figure>" + table(heads, rows),
         "A reading each 2 s. Its truth is the mean rate of the annotated beats over the reading's own window; for "
         "bidmc the monitor's own number. Withheld readings count as not shown; the curve takes their best guess last.",
+    )
+
+
+def _quality(groups: dict) -> Section:
+    rows = [
+        [
+            name,
+            f"{r['quality_pct']} …",
+            r["n"],
+            number(r["right_pct"], 1),
+            number(r["promised_pct"], 1),
+            number(r["mae"]),
+        ]
+        for name, group in groups.items()
+        for r in group["rows"]
+    ]
+    gaps = ", ".join(f"{name} {number(g['gap_pct'])}" for name, g in groups.items() if g["rows"])
+    return Section(
+        "Does the quality keep its word?",
+        table(["Data", "quality %", "readings", "right %", "promised %", "MAE /min"], rows),
+        "Shown heart rates by their quality; right: within 5 /min of the truth. Promised: the share that is right at "
+        f"that quality in the other half of the records. Mean gap between the halves, points: {gaps}.",
     )
 
 

@@ -13,6 +13,9 @@
     stress      [{noise, snr_db, scores: {detector: Scores}, ours: {withheld_share, shown: Scores of beats outside
                 withheld stretches, rate: Agreement}, best_peer, ahead}]
     heart_rate  data set or noise to Agreement and curve {coverage: mean absolute error of the best by quality}, bpm
+    quality     does the quality of a heart rate say how probably it is right (within 5 /min)? data set or "noise" to
+                {rows: [{quality_pct: the least of a step of ten, n, right_pct, promised_pct, mae}], gap_pct}; promised:
+                the share that is right at that step in the other half of the records; gap: mean |promised - right|
     rhythm      data set to figures of host_tools.validate.rhythm, percent; AF is atrial fibrillation
     worst       strips of the records with most errors: {title, start_s, fs, mv, found, missed, false, withheld}
 
@@ -43,6 +46,7 @@ ENGINE_NAMES = ("mirror", *ENGINES)
 REPORT_S = 2.0  # a heart-rate reading each, as the pipeline makes them
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.025))
 _LOOK_BACK_S = 12.0
+RIGHT_BPM = 5.0
 _RIVAL_F1_PCT = 95.0
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
 
@@ -198,6 +202,7 @@ class EcgStudy:
             },
             "stress": _stress(noisy),
             "heart_rate": _heart_rate(results),
+            "quality": _quality(results),
             "rhythm": rhythm,
             "worst": _worst(clean),
         }
@@ -387,6 +392,50 @@ def _heart_rate(results: list[tuple[Task, Found]]) -> dict:
             name = f"{case.noise} {case.snr_db:g} dB" if case.noise else case.data_set
             groups.setdefault(name, []).append(found)
     return {name: _rate(found) for name, found in groups.items()}
+
+
+def _quality(results: list[tuple[Task, Found]]) -> dict:
+    groups: dict[str, dict[str, list[Readings]]] = {}
+    for task, found in results:
+        if found.readings is not None:
+            group = groups.setdefault("noise" if task.case.noise else task.case.data_set, {})
+            group.setdefault(task.case.record, []).append(found.readings)
+    return {name: _reliability(list(records.values())) for name, records in groups.items()}
+
+
+def _reliability(records: list[list[Readings]]) -> dict:
+    """Readings of each record, every second record one half."""
+    halves = []
+    for half in (records[::2], records[1::2]):
+        parts = [r for readings in half for r in readings]
+        if not parts:
+            return {"rows": [], "gap_pct": None}
+        error, quality, shown = (
+            np.concatenate(v) for v in zip(*((np.abs(r.bpm - r.truth), r.quality, r.shown) for r in parts), strict=True)
+        )
+        known = shown & np.isfinite(error)
+        step = np.minimum(9, quality[known] // 10).astype(int)
+        right = error[known] <= RIGHT_BPM
+        n = np.bincount(step, minlength=10)
+        halves.append((n, np.bincount(step, right, 10), np.bincount(step, error[known], 10)))
+    rows, gap = [], 0.0
+    for step in range(10):
+        n, right, error = (sum(h[i][step] for h in halves) for i in range(3))
+        if all(h[0][step] for h in halves):
+            shares = [h[1][step] / h[0][step] for h in halves]
+            promised = (halves[0][0][step] * shares[1] + halves[1][0][step] * shares[0]) / n
+            gap += n * abs(shares[0] - shares[1])
+            rows.append(
+                {
+                    "quality_pct": 10 * step,
+                    "n": int(n),
+                    "right_pct": float(100 * right / n),
+                    "promised_pct": float(100 * promised),
+                    "mae": float(error / n),
+                }
+            )
+    total = sum(r["n"] for r in rows)
+    return {"rows": rows, "gap_pct": float(100 * gap / total) if total else None}
 
 
 def _worst(clean: list[tuple[Task, Found]]) -> list[dict]:

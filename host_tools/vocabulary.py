@@ -30,7 +30,7 @@ UNIT_NAMES = {
     records.RESP_PER_MIN: "/min",
     records.MILLI_SEC: "ms",
 }
-CONTACT_NAMES = ("unknown", "off", "on")  # by the value of a contact reading
+CONTACT_NAMES = ("unknown", "off", "on", "not skin", "loose")  # by the value of a contact reading
 RHYTHM_NAMES = ("unknown", "sinus", "possible AF", "other irregular", "pause", "bradycardia", "tachycardia")
 
 

@@ -17,7 +17,7 @@ from signal_models.metrics.beats import heart_rate_series
 from signal_models.recording import Recording
 from signal_models.synth.ppg import ppg, regular_beats
 
-QUALITY_MIN, SHARED_MIN, PI_MIN = 30, 1434, 50  # as the estimators withhold
+QUALITY_MIN, SHARED_MIN, PI_MIN, CLEAR_MIN = 30, 3686, 50, 650  # as the estimators withhold
 STEP_S = 2
 NOISES_DB = (None, 20.0, 10.0, 6.0)
 
@@ -52,6 +52,7 @@ def measure(recording: Recording) -> Series:
     spo2 = np.array([t.spo2_x10 / 10 if t.spo2_x10 >= 0 else np.nan for t in ticks])
     shared = np.array([t.shared_q12 for t in ticks])
     perfusion = np.array([t.pi_x1000 for t in ticks])
+    clarity = np.array([t.clarity_q10 for t in ticks])
     return Series(
         t_s,
         t_s - np.array([min(t.age, t.span) for t in ticks]) / mirror.TICK,
@@ -59,7 +60,7 @@ def measure(recording: Recording) -> Series:
         quality,
         rate_shown,
         spo2,
-        (shared >= SHARED_MIN) & (perfusion >= PI_MIN) & (spo2 >= 70) & rate_shown,
+        (shared >= SHARED_MIN) & (clarity >= CLEAR_MIN) & (perfusion >= PI_MIN) & (spo2 >= 70) & rate_shown,
         np.array(run.onsets_q8) / 25600,
     )
 
@@ -149,9 +150,9 @@ def oxiwear() -> None:
         names.append(recording.name)
         truth.append(recording.truth["spo2"][1][0])
         ratios.append(ticks[-1].r_q12 / 4096 if ticks else np.nan)
-        shown.append(bool(ticks) and ticks[-1].shared_q12 >= SHARED_MIN)
+        shown.append(bool(ticks) and ticks[-1].shared_q12 >= SHARED_MIN and ticks[-1].clarity_q10 >= CLEAR_MIN)
     r, s, ok = np.array(ratios), np.array(truth), np.array(shown)
-    print(f"oxiwear: {len(r)} captures of 3-7 s, one subject; {int(np.isfinite(r).sum())} are long enough (4 s)")
+    print(f"oxiwear: {len(r)} captures of 3-7 s, one subject; {int(np.isfinite(r).sum())} are long enough (2.8 s)")
     print(_line("shipped curve", agreement(spo2_pct(r), s, ok)))
     left_out = np.full(len(r), np.nan)
     for i in np.flatnonzero(ok):

@@ -12,8 +12,8 @@ import numpy as np
 
 from signal_models.design import ppg as design
 
-TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 100, 300  # decimated samples: 1 s, 8 s, 4 s, 12 s
-BEFORE = 10
+TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 70, 300  # decimated samples: 1 s, 8 s, 2.8 s, 12 s
+BEFORE, EARLY = 10, 175
 SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
 REPEATS, CLEAR, VERY_CLEAR = 400, 700, 800
@@ -47,6 +47,7 @@ class Tick:
     shared_q12: int = 0
     settled: bool = False
     span: int = 0
+    contact: int = 0
 
 
 @dataclass
@@ -231,6 +232,8 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
     recent = [t for t in onsets_q8[-64:] if now - t <= SPAN * 256]
     if len(recent) < 3 or now - onsets_q8[-1] > 75 * 256:
         tick.bpm_x10, tick.quality_pct = by_period or -1, 0
+        if tick.clarity_q10 >= VERY_CLEAR and tick.age < EARLY:
+            tick.quality_pct = 40
         return
     tick.span = (now - recent[0] >> 8) + BEFORE
     intervals = np.diff(recent)
@@ -244,7 +247,8 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
     clarity = tick.clarity_q10
     lag = min(max(15000 // value, FIRST), LAST - 1)
     here = int(acf[lag : lag + 2].max())
-    if noise_q4 >= 2 and clarity >= CLEAR:
+    short = int(intervals.sum()) < SURE_SPAN * 256
+    if (noise_q4 >= 2 or short) and clarity >= CLEAR:
         value, quality = by_period, clarity * (100 if agree else 60) >> 10
     elif agree or (here >= REPEATS and 4 * here >= 3 * clarity):
         quality = (here * 100 >> 10) * (n + alike) // (2 * n)
@@ -252,9 +256,33 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
         value, quality = by_period, 45
     else:
         quality = min(75 - int(np.abs(np.diff(intervals)).sum()) * 150 // int(intervals.sum()), 48)
-    if int(intervals.sum()) < SURE_SPAN * 256:
+    if short:
         quality = min(quality, 48)
     tick.bpm_x10, tick.quality_pct = value, min(max(quality, 0), 99)
+
+
+class Contact:
+    """Is the sensor on skin? States: 0 unknown, 1 off, 2 on, 3 something else, 4 loose. `steady`: samples."""
+
+    def __init__(self) -> None:
+        self.without_pulse, self.loose, self.steady, self.dc = 11, 0, 0, 0
+
+    def step(self, tick: Tick, dc: int) -> None:
+        """Judge a second; dc in 8 counts."""
+        if tick.age == 0:
+            self.__init__()
+            tick.contact = 1
+            return
+        moved = abs(dc - self.dc) * 500 // (dc >> 1)
+        self.steady = min(self.steady + 25, tick.age)
+        if tick.age > 50 and moved > (max(tick.pi_x1000 // 100, 16) if tick.pi_x1000 else 100):
+            self.loose, self.steady = 5, 0
+        else:
+            self.loose = max(self.loose - 1, 0)
+        self.dc = dc
+        pulse = tick.settled and tick.quality_pct >= 30 and tick.pi_x1000 >= 30
+        self.without_pulse = 0 if pulse else min(self.without_pulse + 1, 11)
+        tick.contact = 4 if self.loose else 2 if self.without_pulse <= 10 else 3 if tick.age >= 250 else 0
 
 
 def ratio_q12(a: int, b: int) -> int:
@@ -266,10 +294,18 @@ def ratio_q12(a: int, b: int) -> int:
     return min(max((a << 12) // b, -16384), 16384)
 
 
+def smoothed(x: np.ndarray) -> np.ndarray:
+    """Rounded mean of each value and the three before it, 0 for the first three."""
+    y = np.zeros_like(x)
+    y[3:] = (x[3:] + x[2:-1] + x[1:-2] + x[:-3] + 2) >> 2
+    return y
+
+
 def ratio_of_ratios(tick: Tick, red: np.ndarray, ir: np.ndarray, dc_red: int, dc_ir: int) -> None:
     """R and SpO2 from windows of both columns and their DC."""
     x, shift_ir = scaled(ir)
     y, shift_red = scaled(red)
+    x, y = smoothed(x), smoothed(y)
     xx, xy, yy = int((x * x).sum()), int((x * y).sum()), int((y * y).sum())
     slope = ratio_q12(xy, xx)
     tick.shared_q12 = slope * ratio_q12(xy, yy) >> 12
@@ -290,11 +326,12 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
     result = Run()
     slow = f.slow.tolist()
     beats, onsets, heights = Beats(), [], []
+    contact = Contact()
     spo2 = (-1, 0)
     for n in range(len(x)):
         age = int(f.age[n])
         if n and age <= 1 and f.age[n - 1] > 1:
-            beats, onsets, heights, spo2 = Beats(), [], [], (-1, 0)
+            beats, onsets, heights, spo2, contact = Beats(), [], [], (-1, 0), Contact()
         if age:
             found = beats.step(slow, n)
             if found:
@@ -318,6 +355,8 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
         last = sorted(heights[-8:])
         dc = int(f.dc_q8[n, pulse]) >> 8
         tick.pi_x1000 = (last[len(last) >> 1] if last else 0) * 12500 // ((dc >> 5) + 1)
+        contact.step(tick, dc)
+        width = min(width, contact.steady)
         if red >= 0 and ir >= 0 and width >= WINDOW_MIN:
             part = slice(n - width + 1, n + 1)
             dc_red, dc_ir = int(f.dc_q8[n, red]) >> 8, int(f.dc_q8[n, ir]) >> 8

@@ -34,6 +34,7 @@ def ratio_of_ratios(counts: np.ndarray, red: int = 0, ir: int = 1, seconds: floa
     """R over the last seconds of the counts."""
     n = round(seconds * design.FS_HZ)
     ac, mean = pulse(counts)[-n:], dc(counts)[-1]
+    ac = signal.convolve(ac, np.full((4, 1), 1 / 4), mode="valid")
     slope = (ac[:, red] * ac[:, ir]).sum() / (ac[:, ir] ** 2).sum()
     return float(slope * mean[ir] / mean[red])
 

@@ -84,6 +84,8 @@ ABSENT_NAMES = (
 CONTACT_UNKNOWN = const(0)
 CONTACT_OFF = const(1)
 CONTACT_ON = const(2)
+CONTACT_OTHER = const(3)  # light comes back, but from something that has no pulse: a table, a cloth
+CONTACT_LOOSE = const(4)  # the sensor slips or is moved
 
 # Values of a RHYTHM reading.
 RHYTHM_UNKNOWN = const(0)  # always withheld

@@ -43,6 +43,23 @@ def scale(ring, column: int, count: int, n: int, out) -> int:
 
 
 @micropython.viper
+def smooth(x, n: int):
+    """Replace x (int16, |x| <= 2**13) by the rounded mean of each value and the three before it; the first 3 by 0."""
+    p = ptr16(x)
+    i = n - 1
+    while i >= 0:
+        v = 0
+        if i >= 3:
+            v = 2
+            k = i - 3
+            while k <= i:
+                v += (int(p[k]) ^ 0x8000) - 0x8000
+                k += 1
+        p[i] = v >> 2
+        i -= 1
+
+
+@micropython.viper
 def autocorrelate(x, n: int, first: int, last: int, out):
     """Normalised autocorrelation out[lag] (Q10, int16) of x (int16, n <= 200, |x| <= 2048) at lags first..last.
 

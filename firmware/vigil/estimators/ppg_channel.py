@@ -11,11 +11,15 @@ from micropython import const
 from vigil.core.records import (
     BEAT_PER_MIN,
     CONTACT,
+    CONTACT_LOOSE,
+    CONTACT_OTHER,
     CONTACT_UNKNOWN,
     DIMLESS,
     GAP,
     GREEN,
     IR,
+    LOW_PERFUSION,
+    MOTION_ARTIFACT,
     NO_CONTACT,
     NO_PULSE,
     NO_SENSOR,
@@ -36,7 +40,7 @@ from vigil.core.records import (
 )
 from vigil.dsp import ppg_beats, ppg_front
 from vigil.dsp.coeffs.ppg import HIGHPASS_Q14
-from vigil.estimators.contact import OFF_COUNTS, Contact
+from vigil.estimators.contact import OFF_COUNTS, PI_MIN_X1000, Contact
 from vigil.estimators.hand_over import HandOver
 from vigil.estimators.pulse_rate import PulseRate
 from vigil.estimators.spo2 import Spo2
@@ -87,7 +91,6 @@ class PpgChannel:
         self._since_saturated = _SATURATED_HOLD
         self._pi_x1000 = 0
         self._restart()
-        self.contact.reset()
 
     def push(self, block):
         """Process one block of 1..64 rows."""
@@ -144,11 +147,7 @@ class PpgChannel:
         end_ms = t_ms - self._tick * 4 * self._period_us // 1000
         start_ms = self._start_ms(end_ms, _SPAN)
         pulse, spo2, contact = self.pulse, self.spo2, self.contact
-        blocked = PRESENT
-        if self._age == 0 and not self._relative:
-            blocked = NO_CONTACT
-        elif self._since_saturated < _SATURATED_HOLD:
-            blocked = SIGNAL_SATURATED
+        blocked = self._blocked()
         bpm_x10, quality, reason = self.hand_over.rate(pulse)
         by_beats = bpm_x10 == pulse.bpm_x10
         if bpm_x10 is not None and self._period_us != _NOMINAL_US:
@@ -160,11 +159,10 @@ class PpgChannel:
         judged = not self._relative
         both = judged and self._red_column >= 0 and self._ir_column >= 0
         # A ratio and a perfusion index are of a pulse; where none is seen they are of something else.
-        reason = blocked or pulse.reason
-        gate = reason if reason in (NO_CONTACT, SIGNAL_SATURATED, SETTLING_IN, NO_PULSE) else PRESENT
+        gate = blocked or (pulse.reason if pulse.reason in (SETTLING_IN, NO_PULSE) else PRESENT)
         if both:
             reason = gate or spo2.reason
-            quality = 0 if gate else min(spo2.quality_pct, pulse.quality_pct)
+            quality = 0 if gate else spo2.quality_pct
             out.append(Reading(SPO2, spo2.spo2_x10, -1, PERCENT, quality, start_ms, end_ms, reason))
         else:
             out.append(Reading(SPO2, None, -1, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
@@ -177,6 +175,19 @@ class PpgChannel:
         else:
             out.append(Reading(PERFUSION_INDEX, None, -2, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
             out.append(Reading(CONTACT, CONTACT_UNKNOWN, 0, DIMLESS, 0, start_ms, end_ms, NO_SENSOR))
+
+    def _blocked(self):
+        """Why nothing at all may be told, PRESENT if it may."""
+        if self._since_saturated < _SATURATED_HOLD and self._age:
+            return SIGNAL_SATURATED
+        if self._relative:
+            return PRESENT
+        state = self.contact.state
+        if self._age == 0 or state == CONTACT_OTHER:
+            return NO_CONTACT
+        if state == CONTACT_LOOSE:
+            return MOTION_ARTIFACT
+        return LOW_PERFUSION if 0 < self._pi_x1000 < PI_MIN_X1000 else PRESENT
 
     def _start_ms(self, end_ms, span):
         """When the last `span` decimated samples began, of which no more than the light's age exist."""
@@ -201,6 +212,7 @@ class PpgChannel:
         ppg_beats.restart(self._beats)
         self.pulse.reset()
         self.spo2.reset()
+        self.contact.reset()
         if self.breath:
             self.breath.restart()
         self.hand_over.restart()
@@ -229,8 +241,10 @@ class PpgChannel:
         dc = state[ppg_front.DC + 5 * self._pulse_column] >> 8
         # height / 2 counts over dc / 8 counts, in 0.001 %: height * 400000 / dc.
         self._pi_x1000 = pulse.height() * 12500 // ((dc >> 5) + 1)
-        self.contact.evaluate(age, pulse.quality_pct if pulse.reason == PRESENT else 0)
+        self.contact.evaluate(age, dc, pulse.reason == PRESENT, self._pi_x1000)
         if self._red_column >= 0 and self._ir_column >= 0 and age:
             dc_red = state[ppg_front.DC + 5 * self._red_column] >> 8
             dc_ir = state[ppg_front.DC + 5 * self._ir_column] >> 8
-            self.spo2.evaluate(self._ring, self._red_column, self._ir_column, dc_red, dc_ir, count, age, self._pi_x1000)
+            columns = self._ring, self._red_column, self._ir_column
+            age = min(age, self.contact.steady)
+            self.spo2.evaluate(*columns, dc_red, dc_ir, count, age, self._pi_x1000, pulse.clarity_q10)

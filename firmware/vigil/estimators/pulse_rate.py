@@ -16,10 +16,11 @@ from vigil.dsp.ppg_window import autocorrelate, period, scale
 _FIRST = const(5)  # lags searched: 300 bpm ...
 _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
-_WINDOW_MIN = const(100)  # and the least: 4 s
+_WINDOW_MIN = const(70)  # and the least: 2.8 s
 _SPAN_Q8 = const(300 * 256)  # beats that count: the last 12 s, of which the newest second may not be certain yet
 _BEFORE = const(10)  # samples before the first onset that were looked at
 _SURE_SPAN_Q8 = const(100 * 256)  # 4 s of intervals: the least that a quality of 50 rests on
+_EARLY = const(175)  # samples of light in which the period alone may tell, unsurely
 _BEATS = const(64)  # ring of beats: 12 s at 300 bpm and some
 _FRESH_Q8 = const(75 * 256)  # without a beat for 3 s there is no pulse
 _MASK = const(0x3FFFFFFF)  # onset times: 1/256 samples, modulo 2**30 (46 h)
@@ -147,6 +148,9 @@ class PulseRate:
             self.bpm_x10 = by_period or None
             self.quality_pct = 0
             self.reason = POOR_SIGNAL if clarity >= _REPEATS else NO_PULSE
+            if clarity >= _VERY_CLEAR and self.span < _EARLY:  # no beats yet
+                self.quality_pct = 40
+                self.reason = PRESENT
             return
         self.span = (((now_q8 - newest) & _MASK) + span_q8 >> 8) + _BEFORE
         middle = self._sorted[n >> 1]
@@ -165,7 +169,8 @@ class PulseRate:
         agree = abs(value - by_period) * 32 <= value
         lag = min(max(_BPM_X10 // value, _FIRST), _LAST - 1)
         here = max(self._acf[lag], self._acf[lag + 1])
-        if noise_q4 >= 2 and clarity >= _CLEAR:
+        short = span_q8 < _SURE_SPAN_Q8
+        if (noise_q4 >= 2 or short) and clarity >= _CLEAR:
             value = by_period
             quality = clarity * (100 if agree else 60) >> 10
         elif agree or (here >= _REPEATS and here * 4 >= clarity * 3):
@@ -175,7 +180,7 @@ class PulseRate:
             quality = 45
         else:
             quality = min(75 - rough_q8 * 150 // span_q8, 48)
-        if span_q8 < _SURE_SPAN_Q8:
+        if short:
             quality = min(quality, 48)
         self.bpm_x10 = value
         self.quality_pct = min(max(quality, 0), 99)

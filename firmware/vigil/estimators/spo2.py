@@ -1,4 +1,9 @@
-"""SpO2 by the ratio of ratios, from the regression of the red pulse on the infrared one over 8 s."""
+"""SpO2 by the ratio of ratios, from the regression of the red pulse on the infrared one over 8 s.
+
+Both are smoothed over 160 ms first, alike, which takes noise and leaves their ratio. Two things must hold for a value
+to be shown: the pulse repeats itself (what moves the sensor does not), and both columns tell of the same thing.
+docs/adr/0004, 0016.
+"""
 
 from array import array
 
@@ -6,13 +11,14 @@ from micropython import const
 
 from vigil.core.records import LOW_PERFUSION, OUT_OF_RANGE, POOR_SIGNAL, PRESENT, SETTLING_IN
 from vigil.dsp.coeffs.ppg import SPO2_X100
-from vigil.dsp.ppg_window import moments, scale
+from vigil.dsp.ppg_window import moments, scale, smooth
 
 _WINDOW = const(200)  # samples: 8 s
-_WINDOW_MIN = const(100)
+_WINDOW_MIN = const(70)
 _R_MAX_Q12 = const(8191)  # R just below 2, the table's end
 _PI_MIN_X1000 = const(50)  # below 0.05 % the converter's own noise decides
-_SHARED_MIN_Q12 = const(1434)  # least squared correlation of red and infrared: 0.35
+_SHARED_MIN_Q12 = const(3686)  # least squared correlation of red and infrared: 0.9
+_CLEAR_MIN_Q10 = const(650)  # least autocorrelation of the pulse at its period: motion has less
 
 
 def ratio_q12(a: int, b: int) -> int:
@@ -52,14 +58,21 @@ class Spo2:
         self.quality_pct = 0
         self.reason = SETTLING_IN
 
-    def evaluate(self, ring, red: int, ir: int, dc_red: int, dc_ir: int, count: int, age: int, pi_x1000: int):
-        """Form the reading. red, ir: columns of ring; dc_red, dc_ir: decimated sums (8 counts); 16 <= dc < 2**21."""
+    def evaluate(
+        self, ring, red: int, ir: int, dc_red: int, dc_ir: int, count: int, age: int, pi_x1000: int, clarity_q10: int
+    ):
+        """Form the reading. red, ir: columns of ring; dc_red, dc_ir: decimated sums (8 counts); 16 <= dc < 2**21.
+
+        pi_x1000: perfusion in 0.001 %, 0 while no beat is known. clarity_q10: the pulse's autocorrelation.
+        """
         n = min(age, _WINDOW)
         if n < _WINDOW_MIN:
             self.reason = SETTLING_IN
             self.quality_pct = 0
             return
         shift = scale(ring, red, count, n, self._red) - scale(ring, ir, count, n, self._ir)
+        smooth(self._red, n)
+        smooth(self._ir, n)
         sums = self._sums
         moments(self._ir, self._red, n, sums)
         slope_q12 = ratio_q12(sums[1], sums[0])
@@ -73,10 +86,10 @@ class Spo2:
         self.r_q12 = r_q12 = min(r_q12, _R_MAX_Q12)
         spo2_x100 = calibrated_x100(r_q12)
         self.spo2_x10 = (spo2_x100 + 5) // 10
-        self.quality_pct = min(max(shared_q12 * 100 >> 12, 0), 99)
-        if pi_x1000 < _PI_MIN_X1000:
+        self.quality_pct = min(max(min(shared_q12 * 100 >> 12, clarity_q10 * 100 >> 10), 0), 99)
+        if 0 < pi_x1000 < _PI_MIN_X1000:
             self.reason = LOW_PERFUSION
-        elif shared_q12 < _SHARED_MIN_Q12:
+        elif shared_q12 < _SHARED_MIN_Q12 or clarity_q10 < _CLEAR_MIN_Q10:
             self.reason = POOR_SIGNAL
         elif spo2_x100 < 7000:
             self.reason = OUT_OF_RANGE

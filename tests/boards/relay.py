@@ -33,6 +33,7 @@ class Relay:
         self._environment, self._program = environment or interpreter.environment(), program
         self._boot = boot
         self.resets = 0
+        self.said = bytearray()  # all that the board has printed
         self._process = None
         self._stop = threading.Event()
         if kind == "pty":
@@ -103,6 +104,7 @@ class Relay:
         self._send(seen[seen.index(BANNER) :])
 
     def _send(self, data):
+        self.said += data
         if self._mute:
             return
         if self._server is None:

@@ -212,8 +212,8 @@ def _rhythm(rhythm: dict) -> Section:
         "Rhythm",
         table(["Figure", "data", "%"], rows),
         "Atrial fibrillation (AF) from RR intervals: sensitivity (se) and specificity (sp), of the time for afdb and "
-        "of the records for cinc2017 (a: those labelled AF, no: normal and other, noisy: labelled so); mitdb: false AF "
-        "time in records without AF.",
+        "of the records for cinc2017 (a: those labelled AF, n normal, o other, noisy: labelled so); mitdb: false AF "
+        "time in records without AF, and AF found on the others. Ventricular: ectopic beats on mitdb by EC57.",
     )
 
 

@@ -50,7 +50,7 @@ RIGHT_BPM = 5.0
 _RIVAL_F1_PCT = 95.0
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
 
-RHYTHM_SETS = {"afdb": "afdb-rr", "cinc2017": "cinc2017", "mitdb": "mitdb"}  # its name to the data set's
+RHYTHM_SETS = {"afdb": "afdb-rr", "cinc2017": "cinc2017", "mitdb": "mitdb", "ventricular": "mitdb"}  # its data
 
 # Figures to reach over the whole of the data set: attribute, name, unit, limit, is it a minimum?
 TARGETS = (

@@ -1,4 +1,4 @@
-"""Scores rhythm and heart-rate variability: `python -m host_tools.validate.rhythm [afdb] [cinc2017] [mitdb] [hrv]`.
+"""Scores rhythm and heart-rate variability: `python -m host_tools.validate.rhythm [SET ...]`.
 
 afdb: time in atrial fibrillation (AF) from the data set's RR intervals; each beat stands for its interval, AF is
 `(AFIB` and nothing else; a label describes the beat 64 intervals before its decision. With --leave-one-out the limits
@@ -9,6 +9,8 @@ them, causally. cinc2017: a record's answer is the label that most of its readin
 all are withheld; with --leave-one-out, the limits of the rule for beats without a wave before them are chosen in five
 folds. mitdb: share of time in false AF on records without AF, and of AF found on the others; also by annotated
 intervals alone.
+
+ventricular: ectopic beats on MIT-BIH (host_tools.validate.beat_class).
 
 hrv: SDNN, RMSSD and pNN50 of the device's readings against the annotated normal-to-normal intervals of the same
 stretch, on MIT-BIH records in sinus rhythm; by replay on the real MicroPython. All else runs on the int64 mirrors, that
@@ -23,6 +25,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from host_tools.replay import replay
+from host_tools.validate.beat_class import read as read_beats
+from host_tools.validate.beat_class import score as score_classes
+from host_tools.validate.beat_class import total as total_classes
 from host_tools.validate.ecg import quantised
 from signal_models import datasets
 from signal_models.datasets import afdb_rr, cinc2017, mitdb
@@ -31,7 +36,7 @@ from signal_models.fixed import ecg as fixed_ecg
 from signal_models.fixed.rhythm import AF, LABELS, RULES, UNKNOWN, Rules, Views, decide, views, worn
 from vigil.estimators.rhythm import LATENCY
 
-SETS = ("afdb", "cinc2017", "mitdb", "hrv")
+SETS = ("afdb", "cinc2017", "mitdb", "ventricular", "hrv")
 REPORT_S = 2.0
 FOLDS = 5
 HRV_RECORDS = ("101", "106", "112", "114", "115", "116", "119", "122", "205", "220", "223")
@@ -194,10 +199,12 @@ def _cinc_figures(result: Result, truths: list[str], answers: list[int], name: s
         result.figures[f"{name}_sp_pct"] = 100 * float((rest != AF).mean())
 
 
-def _mitdb(result: Result, rules: Rules) -> None:
+def _mitdb(result: Result, rules: Rules, records: tuple[str, ...]) -> None:
     for name in ("annotated", "own"):
         shares = []
         for path in datasets.records("mitdb"):
+            if records and path.stem not in records:
+                continue
             notes = mitdb.read_atr(path)
             starts = np.array([t for t, _ in notes.rhythm])
             af = np.array([label == "(AFIB" for _, label in notes.rhythm])
@@ -258,15 +265,29 @@ def variability(beats_s: np.ndarray, normal: np.ndarray) -> dict[str, float]:
     }
 
 
-def evaluate(sets: tuple[str, ...] = SETS, rules: Rules = RULES, leave_one_out: bool = False) -> Result:
-    """Score the rule on the data sets named. Raises UserError where one of them is absent."""
+def evaluate(
+    sets: tuple[str, ...] = SETS,
+    rules: Rules = RULES,
+    leave_one_out: bool = False,
+    records: tuple[str, ...] = (),
+) -> Result:
+    """Score the rule on the data sets named; records: of mitdb, all when empty.
+
+    Raises UserError where one of them is absent.
+    """
     result = Result()
     if "afdb" in sets:
         _afdb(result, rules, leave_one_out)
     if "cinc2017" in sets:
         _cinc(result, rules, leave_one_out)
     if "mitdb" in sets:
-        _mitdb(result, rules)
+        _mitdb(result, rules, records)
+    if "ventricular" in sets:
+        paths = datasets.records("mitdb")
+        scores = [score_classes(read_beats(p)) for p in paths]
+        gross = total_classes(scores)
+        result.records += [s.line for s in scores]
+        result.figures |= {"ventricular_se_pct": gross.se_pct, "ventricular_ppv_pct": gross.ppv_pct}
     if "hrv" in sets:
         _hrv(result)
     return result

@@ -1,6 +1,8 @@
-"""The rhythm rule on recorded hearts. Floors stand a little below what is measured; the aims are in ADR 0010."""
+"""The rhythm on recorded hearts. Floors stand a little below what is measured; the aims are in ADRs 0010 and 0015."""
 
+from host_tools.validate import beat_class
 from host_tools.validate.rhythm import evaluate
+from signal_models import datasets
 
 
 def test_af_by_the_hour(recordings):
@@ -12,10 +14,19 @@ def test_af_by_the_hour(recordings):
 def test_af_in_strips(recordings):
     recordings("cinc2017")
     figures = evaluate(("cinc2017",)).figures
-    assert figures["cinc2017_by_quality_se_pct"] >= 84 and figures["cinc2017_by_quality_sp_pct"] >= 91
-    assert figures["cinc2017_by_quality_noisy_af_pct"] <= 15
+    assert figures["cinc2017_se_pct"] >= 86 and figures["cinc2017_sp_pct"] >= 91.5
+    assert figures["cinc2017_noisy_af_pct"] <= 20
 
 
-def test_other_arrhythmias_are_rarely_af(recordings):
+def test_other_arrhythmias_are_not_af(recordings):
     recordings("mitdb")
-    assert evaluate(("mitdb",)).figures["mitdb_annotated_false_pct"] <= 3.5
+    figures = evaluate(("mitdb",), records=("106", "119", "208")).figures  # the worst by intervals alone
+    assert figures["mitdb_own_false_pct"] <= 0.7
+
+
+def test_ventricular_beats(recordings):
+    recordings("mitdb")
+    names = ("109", "119", "208", "223")  # half of the ventricular beats, and a bundle branch block
+    paths = [p for p in datasets.records("mitdb") if p.stem in names]
+    gross = beat_class.total([beat_class.score(beat_class.read(p)) for p in paths])
+    assert gross.se_pct >= 92 and gross.ppv_pct >= 94

@@ -46,35 +46,15 @@ def halve(data, n: int, ring, state):
     ps[0] = pos
 
 
-@micropython.viper
-def cut(ring, at: int, out):
-    """out[0..32] (array "h") = the window of the beat at halved sample `at`.
-
-    Scaling and overflow: 27 values of 16 bits; a difference within 2**17.
-    """
-    py = ptr16(ring)
-    po = ptr16(out)
+def cut(ring, at, out):
+    """out[0..32] (array "h") = the window of the beat at halved sample `at`."""
     total = 0
-    i = at - 11
-    while i <= at + 15:
-        if i >= 0:
-            total += (int(py[i & 511]) ^ 0x8000) - 0x8000
-        i += 1
+    for i in range(max(0, at - 11), at + 16):
+        total += ring[i & 511]
     mean = total // 27
-    i = at - 14
-    k = 0
-    while k < 33:
-        v = 0 - mean
-        if i >= 0:
-            v += (int(py[i & 511]) ^ 0x8000) - 0x8000
-        v >>= 2
-        if v > 2047:
-            v = 2047
-        elif v < -2047:
-            v = -2047
-        po[k] = v
-        i += 1
-        k += 1
+    for k in range(WINDOW):
+        i = at - 14 + k
+        out[k] = min(2047, max(-2047, ((ring[i & 511] if i >= 0 else 0) - mean) >> 2))
 
 
 @micropython.viper
@@ -121,156 +101,80 @@ def likeness(v, first: int, norm: int, templates, at: int) -> int:
     return (dot << 8) // ((127 * norm) >> 4)
 
 
-@micropython.viper
-def widths(v, first: int, shift: int, out):
-    """out[0], out[1] (array "i") = both widths of v[first .. first+26] >> shift.
-
-    Scaling and overflow: a difference is within 2**13, 27 of them within 2**18, times 256 within 2**26.
-    """
-    pv = ptr16(v)
-    po = ptr32(out)
+def widths(v, first, shift, out):
+    """out[0], out[1] (array "i") = both widths of v[first .. first+26] >> shift."""
     level = 0
-    k = 0
-    while k < 3:
-        level += ((int(pv[first + k]) ^ 0x8000) - 0x8000) >> shift
-        level += ((int(pv[first + 26 - k]) ^ 0x8000) - 0x8000) >> shift
-        k += 1
+    for k in (0, 1, 2, 24, 25, 26):
+        level += v[first + k] >> shift
     level //= 6
-    most = -4096
-    least = 4096
-    steep = 1
+    most = least = v[first] >> shift
+    steep = high = 1
     area = 0
-    high = 1
-    k = 0
-    while k < 27:
-        u = ((int(pv[first + k]) ^ 0x8000) - 0x8000) >> shift
-        if u > most:
-            most = u
-        if u < least:
-            least = u
-        if k > 1:
-            d = u - (((int(pv[first + k - 2]) ^ 0x8000) - 0x8000) >> shift)
-            if d < 0:
-                d = 0 - d
-            if d > steep:
-                steep = d
-        u -= level
-        if u < 0:
-            u = 0 - u
-        if u > high:
-            high = u
+    for k in range(first, first + POINTS):
+        u = v[k] >> shift
+        most = max(most, u)
+        least = min(least, u)
+        if k > first + 1:
+            steep = max(steep, abs(u - (v[k - 2] >> shift)))
+        u = abs(u - level)
+        high = max(high, u)
         area += u
-        k += 1
-    po[0] = ((most - least) << 8) // steep
-    po[1] = (area << 8) // high
+    out[0] = ((most - least) << 8) // steep
+    out[1] = (area << 8) // high
 
 
-@micropython.viper
-def blend(sums, templates, at: int, v, first: int, part: int, norm: int):
-    """Move sums[at ..] (1/16) a part of the way to v[first ..] when part > 0; else set the template by its norm (1/16).
-
-    Scaling and overflow: |sums| <= 16 * 2047 < 2**15; a mean times 127 * 16 within 2**23.
-    """
-    ps = ptr16(sums)
-    pt = ptr8(templates)
-    pv = ptr16(v)
-    k = 0
-    while k < 27:
-        u = (int(ps[at + k]) ^ 0x8000) - 0x8000
-        if part:
-            ps[at + k] = u + ((((int(pv[first + k]) ^ 0x8000) - 0x8000) << 4) - u) // part
-        else:
-            u = (u >> 4) * 2032 // norm
-            if u > 127:
-                u = 127
-            elif u < -127:
-                u = -127
-            pt[at + k] = u
-        k += 1
+def blend(sums, v, at, place, part):
+    """Move sums[at ..] (1/16) by 1/part to the shape v[place ..]."""
+    for k in range(POINTS):
+        sums[at + k] += ((v[place + k] << 4) - sums[at + k]) // part
 
 
-@micropython.viper
-def wave(ring, at: int, scratch, out):
+def template(sums, templates, at, norm):
+    """templates[at ..] (array "b") = that of the mean sums[at ..] of a norm, each in 1/16."""
+    for k in range(at, at + POINTS):
+        templates[k] = min(127, max(-127, (sums[k] >> 4) * 2032 // norm))
+
+
+def wave(ring, at, scratch, out):
     """out[0..20] (array "b") = the wave before the beat at halved sample `at` >= 40. scratch: array "i" of 21.
 
     Scaling and overflow: values within 2**15, the slope times 19 within 2**21, less the line within 2**18, less the
-    mean within 2**19: 20 bits hold it, however loaded. Shifted, 21 squares are within 2**27, 2**11 * 2032 in 2**22.
+    mean within 2**19; shifted, 21 squares are within 2**27, before the root within 2**28.
     """
-    py = ptr16(ring)
-    pv = ptr32(scratch)
-    po = ptr8(out)
-    low = 0
-    high = 0
-    k = 0
-    while k < 3:
-        low += (int(py[(at - 30 + k) & 511]) ^ 0x8000) - 0x8000
-        high += (int(py[(at - 10 - k) & 511]) ^ 0x8000) - 0x8000
-        k += 1
+    low = high = total = 0
+    for k in range(3):
+        low += ring[(at - 30 + k) & 511]
+        high += ring[(at - 10 - k) & 511]
     low //= 3
     high //= 3
-    total = 0
-    k = 0
-    while k < 21:
-        v = (int(py[(at - 30 + k) & 511]) ^ 0x8000) - 0x8000 - low - ((high - low) * (k - 1)) // 18
+    for k in range(WAVE):
+        v = scratch[k] = ring[(at - 30 + k) & 511] - low - (high - low) * (k - 1) // 18
         total += v
-        pv[k] = v & 0xFFFFF
-        k += 1
-    mean = total // 21
+    mean = total // WAVE
     most = 0
-    k = 0
-    while k < 21:
-        v = ((int(pv[k]) & 0xFFFFF) ^ 0x80000) - 0x80000 - mean
-        pv[k] = v & 0xFFFFF
-        if v < 0:
-            v = 0 - v
-        if v > most:
-            most = v
-        k += 1
-    shift = 0
+    for k in range(WAVE):
+        scratch[k] -= mean
+        most = max(most, abs(scratch[k]))
+    shift = squares = 0
     while most >> (shift + 11):
         shift += 1
-    squares = 0
-    k = 0
-    while k < 21:
-        v = (((int(pv[k]) & 0xFFFFF) ^ 0x80000) - 0x80000) >> shift
+    for k in range(WAVE):
+        v = scratch[k] >> shift
         squares += v * v
-        k += 1
-    if squares < 1 << 20:
-        norm = int(root(squares << 8))
-    else:
-        norm = int(root(squares)) << 4
-    if norm < 16:
-        norm = 16
-    k = 0
-    while k < 21:
-        v = ((((int(pv[k]) & 0xFFFFF) ^ 0x80000) - 0x80000) >> shift) * 2032 // norm
-        if v > 127:
-            v = 127
-        elif v < -127:
-            v = -127
-        po[k] = v
-        k += 1
+    norm = max(16, root(squares << 8) if squares < 1 << 20 else root(squares) << 4)
+    for k in range(WAVE):
+        out[k] = min(127, max(-127, (scratch[k] >> shift) * 2032 // norm))
 
 
-@micropython.viper
-def agree(v, sums, part: int) -> int:
+def agree(v, sums, part):
     """Cosine in 1/256 of v (array "b", 21 points) and sums (array "h", a mean in 1/16); sums then move to v by 1/part.
 
-    Scaling and overflow: products within 2**7 * 2**11 * 21 < 2**23, times 256 within 2**31; squares within 2**27.
+    Scaling and overflow: both norms are about 127 and 16 * 127: the product is about 2**18, times 256 within 2**30.
     """
-    pv = ptr8(v)
-    ps = ptr16(sums)
-    dot = 0
-    squares = 0
-    k = 0
-    while k < 21:
-        u = (int(pv[k]) ^ 0x80) - 0x80
-        s = (int(ps[k]) ^ 0x8000) - 0x8000
-        dot += u * s
+    dot = squares = 0
+    for k in range(WAVE):
+        s = sums[k]
+        dot += v[k] * s
         squares += s * s
-        ps[k] = s + ((u << 4) - s) // part
-        k += 1
-    norm = int(root(squares))
-    if norm < 1:
-        norm = 1
-    return (dot << 8) // (127 * norm)
+        sums[k] = s + ((v[k] << 4) - s) // part
+    return (dot << 8) // (127 * max(1, root(squares)))

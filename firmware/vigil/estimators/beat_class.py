@@ -31,6 +31,7 @@ from vigil.dsp.beat_shape import (
     halve,
     likeness,
     norm_q4,
+    template,
     widths,
 )
 from vigil.dsp.ecg import nth_smallest
@@ -157,9 +158,9 @@ class BeatClass:
         count[k] = min(count[k] + 1, 255)
         part = min(count[k], _SLOW)
         self._early[k] += (early_q8 - self._early[k]) // part
-        blend(self._sums, self._templates, first, self._window, place, part, 0)
+        blend(self._sums, self._window, first, place, part)
         self._norms[k] = norm_q4(self._sums, first, 4)
-        blend(self._sums, self._templates, first, self._window, place, 0, self._norms[k])
+        template(self._sums, self._templates, first, self._norms[k])
         return k
 
     def _replaced(self):

@@ -168,7 +168,7 @@ class PpgChannel:
             out.append(Reading(SPO2, None, -1, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
         if judged:
             value = (self._pi_x1000 + 5) // 10 if self._pi_x1000 else None
-            reason = gate or pulse.reason
+            reason = gate or pulse.reason or (PRESENT if value else SETTLING_IN)  # a rate may come before its first index
             quality = 0 if gate else pulse.quality_pct
             out.append(Reading(PERFUSION_INDEX, value, -2, PERCENT, quality, start_ms, end_ms, reason))
             out.append(Reading(CONTACT, contact.state, 0, DIMLESS, contact.quality_pct, start_ms, end_ms))
@@ -245,6 +245,6 @@ class PpgChannel:
         if self._red_column >= 0 and self._ir_column >= 0 and age:
             dc_red = state[ppg_front.DC + 5 * self._red_column] >> 8
             dc_ir = state[ppg_front.DC + 5 * self._ir_column] >> 8
-            columns = self._ring, self._red_column, self._ir_column
             age = min(age, self.contact.steady)
-            self.spo2.evaluate(*columns, dc_red, dc_ir, count, age, self._pi_x1000, pulse.clarity_q10)
+            red, ir, pi_x1000 = self._red_column, self._ir_column, self._pi_x1000
+            self.spo2.evaluate(self._ring, red, ir, dc_red, dc_ir, count, age, pi_x1000, pulse.clarity_q10)

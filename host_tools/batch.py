@@ -29,7 +29,8 @@ MAX_SPAN_MS = 3_600_000  # of one reading
 MIN_UTC_MS, MAX_UTC_MS = 1_577_836_800_000, 4_102_444_800_000  # 2020, 2100
 MAX_UNCERTAINTY_MS = 86_400_000
 
-_KEYS = {0, 1, 2, 3, 4, 5, 6, 8, 9}
+MAX_GONE = 16  # ranges
+_KEYS = {0, 1, 2, 3, 4, 5, 6, 8, 9, 10}
 _REQUIRED = {0, 1, 2, 3, 4, 6, 9}
 
 
@@ -71,6 +72,7 @@ class Batch:
     readings: tuple[Reading, ...]
     utc: tuple[int, int] | None
     status: dict[int, int]
+    gone: tuple[tuple[int, int], ...] = ()  # first and last of sequences that the device does not have any more
 
 
 def decode_cbor(data: bytes) -> Any:
@@ -125,6 +127,7 @@ def decode(payload: bytes) -> Batch:
         readings=tuple(_readings(value[6], t0_ms)),
         utc=_utc(value[5]) if 5 in value else None,
         status=_status(value[8]) if 8 in value else {},
+        gone=tuple(_gone(value[10], seq)) if 10 in value else (),
     )
 
 
@@ -134,6 +137,18 @@ def _utc(value: Any) -> tuple[int, int]:
         _integer(offset, MIN_UTC_MS, MAX_UTC_MS, "utc offset"),
         _integer(uncertainty, 0, MAX_UNCERTAINTY_MS, "utc uncertainty"),
     )
+
+
+def _gone(value: Any, seq: int) -> Iterable[tuple[int, int]]:
+    """Yield the ranges, which ascend and lie below the batch itself."""
+    after = 0
+    for one in _array(value, None, "gone"):
+        first, last = _array(one, 2, "a range")
+        after = _integer(first, after, seq - 1, "first of a range")
+        after = _integer(last, after, seq - 1, "last of a range") + 1
+        yield first, last
+    if not 0 < len(value) <= MAX_GONE:
+        raise Malformed("number of ranges")
 
 
 def _status(value: Any) -> dict[int, int]:

@@ -22,16 +22,18 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from host_tools.errors import UserError
 from host_tools.eventlog import EventLog
+from host_tools.silence import Holes, Silence
 from host_tools.sources.mqtt import Message, MqttSource
-from host_tools.store import Store, Transaction, sqlite_url
-from host_tools.verify import Reason, verify
-from vigil.wire import ack
+from host_tools.store import Store, Transaction, now_ms, sqlite_url
+from host_tools.verify import Note, Reason, missing, verify
+from vigil.wire import ack, request
 
 CONFIG_NAME = "gateway.toml"
 _TAKE = 256  # messages a transaction at most: one fsync for all of them
 _TAKE_TIMEOUT_S = 0.2
 _ACK_ITEMS = 64  # what one acknowledgement may name (vigil.wire.ack)
 _BACKOFF_S = (0.1, 5.0)
+_LOOK_S = 10.0  # between looks at who is enrolled
 
 
 class Source(Protocol):
@@ -50,6 +52,9 @@ class Source(Protocol):
     def acknowledge_to_device(self, device: str, payload: bytes) -> None:
         """Send an application acknowledgement."""
 
+    def ask_device(self, device: str, payload: bytes) -> None:
+        """Send a request."""
+
     def done(self, message: Message) -> None:
         """Never deliver this message again."""
 
@@ -62,16 +67,26 @@ class Result:
     accepted: int = 0
     duplicates: int = 0
     rejected: list[tuple[str, str, str]] = field(default_factory=list)
-    gaps: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, Note]] = field(default_factory=list)
+    missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 class Gateway:
-    """Moves messages from a source into a store until `stop` is set."""
+    """Moves messages from a source into a store until `stop` is set.
 
-    def __init__(self, store: Store, source: Source, log: Callable[..., None]):
+    silence_s: a device that says nothing for so long is an event. ask_s: so is a hole in its sequence that stays;
+    the device is asked for it.
+    """
+
+    def __init__(
+        self, store: Store, source: Source, log: Callable[..., None], *, silence_s: float = 60, ask_s: float = 60
+    ):
         self._store = store
         self._source = source
         self._log = log
+        self._silence = Silence(silence_s)
+        self._holes = Holes(ask_s)
+        self._look_s = 0.0  # when to look again who is enrolled
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. What is not committed by then stays with the broker and the devices."""
@@ -81,6 +96,7 @@ class Gateway:
                 messages = self._source.take(_TAKE, _TAKE_TIMEOUT_S)
                 if messages:
                     self.handle(messages, stop)
+                self.watch(now_ms() / 1000)
         finally:
             self._source.stop()
 
@@ -91,23 +107,51 @@ class Gateway:
             return
         for device, items in result.acknowledge.items():
             for start in range(0, len(items), _ACK_ITEMS):
-                self._source.acknowledge_to_device(device, ack.encode(items[start : start + _ACK_ITEMS]))
+                self._source.acknowledge_to_device(device, ack.encode(items[start : start + _ACK_ITEMS], now_ms()))
         for message in messages:
             self._source.done(message)
         self._report(result)
+        now_s = now_ms() / 1000
+        for device, ranges in result.missing.items():
+            self._holes.seen(device, ranges, now_s)
+        self._say("heard again", self._silence.heard(result.acknowledge, now_s))
+
+    def watch(self, now_s: float) -> None:
+        """Notice who is silent and what stays away. now_s: UTC."""
+        if now_s >= self._look_s:
+            self._look_s = now_s + _LOOK_S
+            try:
+                self._silence.known({device: at / 1000 for device, at in self._store.last_heard_ms().items()})
+            except DBAPIError:
+                return  # the next commit says so
+        self._say("silent", self._silence.fallen(now_s))
+        for device, first, last in self._holes.due(now_s):
+            self._log("asked", device=device, first=first, last=last)
+            self._source.ask_device(device, request.encode(first, last))
+
+    def _say(self, name: str, devices: Sequence[tuple[str, float]]) -> None:
+        """Log, and note in the audit, who fell silent or was heard again. A database that is away loses the note."""
+        for device, seconds in devices:
+            self._log(name.replace(" ", "_"), device=device, seconds=round(seconds))
+            try:
+                with self._store.transaction() as transaction:
+                    transaction.note(device, name, f"{seconds:.0f} s")
+            except DBAPIError as e:
+                self._log("store_unavailable", reason=str(e.orig), waiting=0)
 
     def _commit_patiently(self, messages: Sequence[Message], stop: threading.Event) -> Result | None:
         """Try until committed; None when `stop` is set first."""
         wait_s, longest_s = _BACKOFF_S
-        failed = False
+        said = ""
         while True:
             try:
                 result = self._commit(messages)
             except DBAPIError as e:
-                self._log("store_unavailable", reason=str(e.orig), waiting=len(messages), retry_s=wait_s)
-                failed = True
+                if str(e.orig) != said:  # once, and again when it is something else
+                    said = str(e.orig)
+                    self._log("store_unavailable", reason=said, waiting=len(messages))
             else:
-                if failed:
+                if said:
                     self._log("store_available")
                 return result
             if stop.wait(wait_s):
@@ -135,7 +179,8 @@ class Gateway:
             total.accepted += part.accepted
             total.duplicates += part.duplicates
             total.rejected += part.rejected
-            total.gaps += part.gaps
+            total.notes += part.notes
+            total.missing |= part.missing
         return total
 
     def _transact(self, messages: Sequence[Message], decide: Callable[[Transaction, Message, Result], None]) -> Result:
@@ -143,15 +188,20 @@ class Gateway:
         with self._store.transaction() as transaction:
             for message in messages:
                 decide(transaction, message, result)
+            for device in result.acknowledge:
+                state = transaction.device(device)
+                result.missing[device] = missing(state) if state else []
         return result
 
     def _report(self, result: Result) -> None:
         if result.accepted or result.duplicates:
-            self._log("committed", envelopes=result.accepted, duplicates=result.duplicates)
+            late = sum(note.kind == "late" for _, note in result.notes)
+            self._log("committed", envelopes=result.accepted, duplicates=result.duplicates, late=late)
         for device, reason, detail in result.rejected:
             self._log("rejected", device=device, reason=reason, detail=detail)
-        for device, note in result.gaps:
-            self._log("gap", device=device, note=note)
+        for device, note in result.notes:
+            if note.kind != "late":  # what fills a gap is counted alone: a drained backlog has thousands
+                self._log("gap", device=device, note=str(note))
 
 
 def _decide(transaction: Transaction, message: Message, result: Result) -> None:
@@ -173,7 +223,7 @@ def _decide(transaction: Transaction, message: Message, result: Result) -> None:
         transaction.duplicate(message.device)
         result.duplicates += 1
     result.acknowledge.setdefault(message.device, []).append((outcome.batch.seq, outcome.digest))
-    result.gaps += [(message.device, str(note)) for note in outcome.notes]
+    result.notes += [(message.device, note) for note in outcome.notes]
 
 
 def _refuse_unstorable(transaction: Transaction, message: Message, result: Result) -> None:
@@ -192,6 +242,7 @@ class Config:
     certificate: str = ""
     key: str = ""
     client_id: str = "gateway"
+    silence_s: int = 60  # a device that says nothing for so long is an event
     listen: str = ""  # host:port of a broker of our own (host_tools.embedded); empty: it is somebody else's
 
     @classmethod
@@ -202,7 +253,10 @@ class Config:
 
     def write(self, path: Path) -> None:
         """Write as TOML."""
-        lines = [f'{name} = "{_escaped(value)}"\n' for name, value in asdict(self).items()]
+        lines = [
+            f"{name} = {value}\n" if isinstance(value, int) else f'{name} = "{_escaped(value)}"\n'
+            for name, value in asdict(self).items()
+        ]
         path.write_text("".join(lines))
 
     @classmethod
@@ -216,7 +270,7 @@ class Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
             raise UserError(f"`{path}` is not a TOML file", str(e)) from e
         names = set(cls.__dataclass_fields__)
-        wrong = [name for name, value in values.items() if name not in names or not isinstance(value, str)]
+        wrong = [name for name, value in values.items() if name not in names or not _is_usable(name, value)]
         if wrong:
             raise UserError(
                 f"`{path}` has an unusable setting `{wrong[0]}`", f"settings are {', '.join(sorted(names))}"
@@ -224,6 +278,12 @@ class Config:
         if not {"broker", "store"} <= set(values):
             raise UserError(f"`{path}` does not say where the broker and the store are", 'broker = "mqtts://..."')
         return cls(**values)
+
+
+def _is_usable(name: str, value: object) -> bool:
+    if name == "silence_s":
+        return type(value) is int and value > 0
+    return isinstance(value, str)
 
 
 def _escaped(value: str) -> str:
@@ -260,7 +320,7 @@ def serve(config: Config, *, as_json: bool = False, state: Path | None = None, s
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
             log("started", broker=config.broker)
-            Gateway(store, source, log).run(stop)
+            Gateway(store, source, log, silence_s=config.silence_s).run(stop)
             log("stopped")
     finally:
         os.umask(before)

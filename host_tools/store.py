@@ -21,7 +21,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from host_tools.errors import UserError
 from host_tools.verify import DeviceState, Outcome
 
-SCHEMA = 1
+SCHEMA = 2
+DRIFT = 10_000  # a device's clock is off by at most one ms in so many (vigil.link.utc)
+EVENTS = ("silent", "heard again")  # lines of the audit that are no refusals
 EXCERPT_BYTES = 256  # of a refused message: enough to recognise it, too little to fill a disk with
 _BUSY_MS = 1000  # how long SQLite itself waits for a lock; the gateway's back-off takes over after that
 
@@ -59,10 +61,12 @@ envelopes = sa.Table(
     sa.Column("t0_ms", sa.BigInteger, nullable=False),  # device time: since its boot
     sa.Column("utc_offset_ms", sa.BigInteger),  # device time + offset = UTC; null: the device did not know
     sa.Column("utc_uncertainty_ms", sa.BigInteger),
+    sa.Column("utc_inferred", sa.Boolean, nullable=False, default=False),  # from a later envelope of the same boot
     sa.Column("status", sa.Text),  # JSON of the device's small integers
     sa.Column("raw", sa.LargeBinary, nullable=False),  # as it came, so that anybody can verify it again
 )
 sa.Index("envelopes_digest", envelopes.c.digest)
+sa.Index("envelopes_boot", envelopes.c.device, envelopes.c.boot, envelopes.c.t0_ms)
 readings = sa.Table(
     "readings",
     metadata,
@@ -78,6 +82,14 @@ readings = sa.Table(
     sa.Column("quality_pct", sa.SmallInteger),
     sa.Column("absent_reason", sa.SmallInteger, nullable=False),
     sa.ForeignKeyConstraint(["device", "seq"], ["envelopes.device", "envelopes.seq"]),
+)
+gone = sa.Table(
+    "gone",  # sequences that a device has said it does not hold any more
+    metadata,
+    sa.Column("device", _Device, sa.ForeignKey("devices.device"), primary_key=True),
+    sa.Column("first_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("received_ms", sa.BigInteger, nullable=False),
 )
 audit = sa.Table(
     "audit",
@@ -175,7 +187,10 @@ class Store:
             return {
                 "verified": connection.scalar(sa.select(sa.func.count()).select_from(envelopes)) or 0,
                 "duplicates": connection.scalar(sa.select(sa.func.sum(devices.c.duplicates))) or 0,
-                "rejected": connection.scalar(sa.select(sa.func.count()).select_from(audit)) or 0,
+                "rejected": connection.scalar(
+                    sa.select(sa.func.count()).select_from(audit).where(audit.c.reason.not_in(EVENTS))
+                )
+                or 0,
             }
 
     def sequences(self, device: str) -> list[int]:
@@ -185,14 +200,31 @@ class Store:
             return list(connection.scalars(query))
 
     def readings(self, device: str, *, after_seq: int = -1) -> list[sa.Row]:
-        """Readings of one device in order, from envelopes after `after_seq`."""
+        """Readings of one device in order, from envelopes after `after_seq`.
+
+        Beside the table's columns: end_utc_ms, null where it is not known yet, and its utc_uncertainty_ms.
+        """
+        end_utc_ms = (readings.c.t_end_ms + envelopes.c.utc_offset_ms).label("end_utc_ms")
+        same = (envelopes.c.device == readings.c.device) & (envelopes.c.seq == readings.c.seq)
         query = (
-            sa.select(readings)
+            sa.select(readings, end_utc_ms, envelopes.c.utc_uncertainty_ms)
+            .join(envelopes, same)
             .where(readings.c.device == device, readings.c.seq > after_seq)
             .order_by(readings.c.seq, readings.c.ordinal)
         )
         with self.engine.connect() as connection:
             return list(connection.execute(query))
+
+    def last_heard_ms(self) -> dict[str, int]:
+        """Device id to the UTC of its newest envelope (of its enrolment before that), of devices not revoked."""
+        newest = (envelopes.c.device == devices.c.device) & (envelopes.c.seq == devices.c.last_seq)
+        query = (
+            sa.select(devices.c.device, sa.func.coalesce(envelopes.c.received_ms, devices.c.added_ms))
+            .join(envelopes, newest, isouter=True)
+            .where(devices.c.revoked.is_(False))
+        )
+        with self.engine.connect() as connection:
+            return {device: heard_ms for device, heard_ms in connection.execute(query)}
 
     def audit_lines(self) -> list[sa.Row]:
         """The audit trail, oldest first."""
@@ -219,10 +251,12 @@ class Transaction:
         self._received_ms = now_ms()
         self._states: dict[str, DeviceState | None] = {}
         self._changed: set[str] = set()
+        self._boots: set[tuple[str, int]] = set()
         self._duplicates: dict[str, int] = {}
         self._envelopes: list[dict] = []
         self._readings: list[dict] = []
         self._audit: list[dict] = []
+        self._gone: dict[tuple[str, int, int], dict] = {}
 
     def device(self, device: str) -> DeviceState | None:
         """What is known of a device, this transaction's own decisions included; None when it is unknown."""
@@ -273,6 +307,12 @@ class Transaction:
             }
             for ordinal, reading in enumerate(batch.readings)
         ]
+        known = self.device(device)
+        for first, last in batch.gone:
+            if known is None or (first, last) not in known.gone:
+                row = {"device": device, "first_seq": first, "last_seq": last, "received_ms": self._received_ms}
+                self._gone.setdefault((device, first, last), row)
+        self._boots.add((device, batch.boot))
         self._states[device] = outcome.device
         self._changed.add(device)
 
@@ -293,11 +333,21 @@ class Transaction:
             }
         )
 
+    def note(self, device: str, event_name: str, detail: str) -> None:
+        """Write an audit line about a device that refuses nothing; one of EVENTS."""
+        self.reject(device, event_name, detail.encode())
+
     def flush(self) -> None:
         """Write everything decided."""
         for table, rows in ((envelopes, self._envelopes), (readings, self._readings), (audit, self._audit)):
             if rows:
                 self._connection.execute(table.insert(), rows)
+        for key, row in self._gone.items():
+            here = (gone.c.device == key[0]) & (gone.c.first_seq == key[1]) & (gone.c.last_seq == key[2])
+            if self._connection.scalar(sa.select(gone.c.device).where(here)) is None:  # one below oldest_seq may be
+                self._connection.execute(gone.insert().values(row))
+        for device, boot in self._boots:
+            self._date(device, boot)
         for device in self._changed:
             state = self._states[device]
             assert state is not None
@@ -306,6 +356,29 @@ class Transaction:
         for device, count in self._duplicates.items():
             more = devices.c.duplicates + count
             self._connection.execute(devices.update().where(devices.c.device == device).values(duplicates=more))
+
+    def _date(self, device: str, boot: int) -> None:
+        """Date what was measured before the clock was set by the first envelope of the boot that knows the time."""
+        here = (envelopes.c.device == device) & (envelopes.c.boot == boot)
+        dated = envelopes.c.utc_offset_ms.is_not(None) & envelopes.c.utc_inferred.is_(False)
+        by = self._connection.execute(
+            sa.select(envelopes.c.t0_ms, envelopes.c.utc_offset_ms, envelopes.c.utc_uncertainty_ms)
+            .where(here, dated)
+            .order_by(envelopes.c.t0_ms, envelopes.c.seq)
+            .limit(1)
+        ).one_or_none()
+        if by is None:
+            return
+        self._connection.execute(
+            envelopes.update()
+            .where(here, envelopes.c.t0_ms <= by.t0_ms)
+            .where(envelopes.c.utc_offset_ms.is_(None) | envelopes.c.utc_inferred.is_(True))
+            .values(
+                utc_offset_ms=by.utc_offset_ms,
+                utc_uncertainty_ms=by.utc_uncertainty_ms + (by.t0_ms - envelopes.c.t0_ms) // DRIFT,
+                utc_inferred=True,
+            )
+        )
 
     def _load(self, device: str) -> DeviceState | None:
         row = self._connection.execute(
@@ -319,6 +392,11 @@ class Transaction:
         ).all()
         digests = {e.seq: e.digest for e in recent}
         before = {e.seq - 1: e.prev_digest for e in recent if any(e.prev_digest)}  # zeros name nothing
+        said_gone = self._connection.execute(
+            sa.select(gone.c.first_seq, gone.c.last_seq)
+            .where(gone.c.device == device, gone.c.last_seq >= row.oldest_seq)
+            .order_by(gone.c.received_ms, gone.c.first_seq)
+        ).all()
         return DeviceState(
             public_key=row.public_key,
             revoked=row.revoked,
@@ -327,6 +405,7 @@ class Transaction:
             oldest_seq=row.oldest_seq,
             digests=digests,
             expected={seq: named for seq, named in before.items() if seq >= row.oldest_seq and seq not in digests},
+            gone=tuple((one.first_seq, one.last_seq) for one in said_gone),
         )
 
 

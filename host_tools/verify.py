@@ -20,7 +20,9 @@ Policy, in the order in which it is applied; the first rule that an envelope bre
     links to nothing: it is what a device signs that has lost its flash, and is noted (`restart`) where one is known.
 
 What passes is accepted. Missing sequences are no reason to refuse what came: they are noted (`gap`), and as `lost`
-where the device says that it does not hold them any more. An envelope that fills a gap later is noted as `late`.
+where the device says that it does not hold them any more: by its oldest waiting sequence, or (`gone`) range by range
+when it was asked. An envelope that fills a gap later is noted as `late`; the newest come first after an absence, so
+that a gap below them is the rule until the backlog has been drained.
 
 The caller stores the envelope, its readings and `Outcome.device` in one transaction, and acknowledges after the commit.
 """
@@ -69,7 +71,8 @@ class DeviceState:
 
     last_seq, last_digest: newest accepted envelope, None before the first. oldest_seq: highest lower end of the
     device's queue seen. digests: of stored sequences from oldest_seq on. expected: for missing sequences, the digest
-    that their successor names; may be left out, then a late envelope is linked to its predecessor only.
+    that their successor names; may be left out, then a late envelope is linked to its predecessor only. gone: ranges
+    of which the device has said that it does not hold them any more.
     """
 
     public_key: bytes
@@ -79,11 +82,12 @@ class DeviceState:
     oldest_seq: int = 0
     digests: Mapping[int, bytes] = field(default_factory=dict)
     expected: Mapping[int, bytes] = field(default_factory=dict)
+    gone: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something remarkable about an accepted envelope: gap, lost, late or restart, and the sequences concerned."""
+    """Something remarkable about an accepted envelope: gap, lost, gone, late or restart, and which sequences."""
 
     kind: str
     first_seq: int
@@ -227,12 +231,25 @@ def _place(batch: Batch, digest: bytes, device: DeviceState) -> Outcome:
     )
 
 
+def missing(device: DeviceState) -> list[tuple[int, int]]:
+    """Ranges of sequences that may still come and have not: what a gateway asks for when they stay away."""
+    if device.last_seq is None:
+        return []
+    ranges: list[tuple[int, int]] = []
+    next_seq = device.oldest_seq
+    for first, last in sorted([*((seq, seq) for seq in device.digests), *device.gone, (device.last_seq,) * 2]):
+        if first > next_seq:
+            ranges.append((next_seq, first - 1))
+        next_seq = max(next_seq, last + 1)
+    return ranges
+
+
 def _notes(batch: Batch, device: DeviceState) -> tuple[Note, ...]:
     """What is remarkable about a batch that is accepted."""
     next_seq = batch.oldest_seq if device.last_seq is None else device.last_seq + 1
+    notes = [Note("gone", first, last) for first, last in batch.gone]
     if batch.seq < next_seq:
-        return (Note("late", batch.seq, batch.seq),)
-    notes = []
+        return (*notes, Note("late", batch.seq, batch.seq))
     if batch.prev_digest == _NOTHING_BEFORE and device.last_seq is not None:
         notes.append(Note("restart", batch.seq, batch.seq))
     if next_seq < min(batch.oldest_seq, batch.seq):
@@ -259,6 +276,7 @@ def _moved(batch: Batch, digest: bytes, device: DeviceState) -> DeviceState:
         oldest_seq=oldest_seq,
         digests={seq: known for seq, known in digests.items() if seq >= oldest_seq},
         expected={seq: known for seq, known in expected.items() if seq >= oldest_seq},
+        gone=tuple(one for one in dict.fromkeys((*device.gone, *batch.gone)) if one[1] >= oldest_seq),
     )
 
 

@@ -101,6 +101,10 @@ class MqttSource:
         """Tell a device what is committed. Lost when the broker is away: the device asks again by resending."""
         self._client.publish(f"v1/{device}/a", payload, qos=1)
 
+    def ask_device(self, device: str, payload: bytes) -> None:
+        """Send a device a request. Lost when either is away: the gateway asks again."""
+        self._client.publish(f"v1/{device}/c", payload, qos=1)
+
     def done(self, message: Message) -> None:
         """Tell the broker that it need not deliver this message again."""
         if message.connection == self._connection:

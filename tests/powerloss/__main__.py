@@ -11,9 +11,12 @@ from host_tools import interpreter
 
 SCRIPT = Path(__file__).with_name("cuts.py")
 
-sys.exit(
-    subprocess.run(
-        interpreter.command(SCRIPT, "500", "1", "0", heap_kb=4096),
-        env=interpreter.environment(*interpreter.import_path("bytecode")),
-    ).returncode
+done = subprocess.run(
+    interpreter.command(SCRIPT, "500", "1", "0", heap_kb=4096),
+    env=interpreter.environment(*interpreter.import_path("bytecode")),
+    stderr=subprocess.PIPE,
+    text=True,
 )
+if done.returncode:  # without a failure it has only what MicroPython's collector says about files on dead flash
+    print(done.stderr[-3000:], file=sys.stderr)
+sys.exit(done.returncode)

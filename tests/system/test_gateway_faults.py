@@ -11,7 +11,7 @@ from host_tools.errors import UserError
 from host_tools.gateway import Gateway
 from host_tools.sources.mqtt import Message
 from host_tools.store import Store, sqlite_url
-from vigil.wire import ack
+from vigil.wire import ack, request
 
 
 class Memory:
@@ -19,9 +19,13 @@ class Memory:
 
     def __init__(self):
         self.told = []
+        self.asked = []
 
     def acknowledge_to_device(self, device, payload):
         self.told += [("device", seq) for seq, _ in ack.decode(payload)[1]]
+
+    def ask_device(self, device, payload):
+        self.asked.append((device, request.decode(payload)))
 
     def done(self, message):
         self.told.append(("broker", message.mid))

@@ -139,6 +139,7 @@ HONEST = (
     Case("flash erased, sequence kept", lambda w: w.seal(8, prev_digest=bytes(32), oldest_seq=8), "accepted"),
     Case("no readings", lambda w: w.seal(8, readings=[]), "accepted"),
     Case("with clock and status", lambda w: w.seal(8, utc=(1_790_000_000_000, 40), status={0: 90_000}), "accepted"),
+    Case("says what is gone", lambda w: w.seal(8, gone=((2, 3), (5, 7))), "accepted"),
     Case("largest sequence", lambda w: w.seal(2**32 - 1, prev_digest=b"?" * 32), "accepted"),
 )
 
@@ -270,6 +271,11 @@ BATCH = (
     Case("previous digest short", _put(3, bytes(31)), "malformed batch"),
     Case("time absurd", _put(4, 2**41 + 1), "malformed batch"),
     Case("backlog larger than the sequence", _put(9, 9), "malformed batch"),
+    Case("gone, but not before itself", _put(10, [[3, 8]]), "malformed batch"),
+    Case("gone ranges that overlap", _put(10, [[2, 4], [4, 5]]), "malformed batch"),
+    Case("gone range backwards", _put(10, [[4, 2]]), "malformed batch"),
+    Case("gone, and nothing", _put(10, []), "malformed batch"),
+    Case("gone in too many ranges", _put(10, [[0, 0]] * 17), "malformed batch"),
     Case("utc before 2020", _put(5, [1_577_836_799_999, 0]), "malformed batch"),
     Case("utc after 2100", _put(5, [4_102_444_800_001, 0]), "malformed batch"),
     Case("utc uncertainty negative", _put(5, [1_790_000_000_000, -1]), "malformed batch"),

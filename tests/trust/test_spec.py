@@ -37,6 +37,7 @@ def test_limits():
         "utc offset from, ms": reader.MIN_UTC_MS,
         "utc offset to, ms": reader.MAX_UTC_MS,
         "utc uncertainty, ms": reader.MAX_UNCERTAINTY_MS,
+        "ranges that are gone": reader.MAX_GONE,
         "items in an acknowledgement": source_constant("wire/ack.py", "_MAX_ITEMS"),
     }
 

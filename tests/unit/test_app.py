@@ -12,7 +12,7 @@ from vigil.core.errors import ConfigError, LinkError, StoreError
 from vigil.core.records import BEAT_PER_MIN, DIMLESS, ECG, FALL, HEART_RATE, POOR_SIGNAL, RHYTHM, Reading, SampleBlock
 from vigil.link.utc import Utc
 from vigil.store.journal import EVENT, VITALS
-from vigil.wire import ack, cbor
+from vigil.wire import ack, cbor, request
 
 
 class Keystore(dict):
@@ -134,7 +134,7 @@ class Journal:
 
     def __init__(self):
         self.next_seq, self.prev_digest, self.kept, self.fails = 1, bytes(32), {}, False
-        self.kinds, self.events = [], []
+        self.kinds, self.events, self.gone, self.offered = [], [], [], []
 
     @property
     def oldest_seq(self):
@@ -150,6 +150,10 @@ class Journal:
         self.prev_digest = sha256(payload).digest()
         self.kept[self.next_seq - 1] = payload
         self.kinds.append(kind)
+
+    def offer(self, first, last):
+        self.offered.append((first, last))
+        self.gone = [[first, last]]
 
     def holds(self, seq):
         return seq in self.kept
@@ -335,6 +339,33 @@ def test_an_acknowledgement_tells_the_time_since_the_first_sending():
     _ack(uplink, 1, utc_ms=1_790_000_000_001)  # said before: nothing was waiting for it
     _ack(uplink, 2)
     assert uplink.times == [(0, 900, 1_790_000_000_000)]
+
+
+def test_a_request_is_answered_once_a_batch():
+    uplink, journal, _, client = _uplink(3)
+    _drain(uplink)
+    client.sent.clear()
+    _drain(uplink)
+    assert not client.sent
+    for bad in (b"", b"\xff", cbor.encode([1, 1, 2, 1]), cbor.encode([2, 1, 1, 2]), cbor.encode([1, 1, -1, 2])):
+        uplink.on_message(b"v1/00aa/c", bad)
+    uplink.on_message(b"v1/00ab/c", request.encode(1, 2))
+    assert journal.offered == []
+    uplink.on_message(b"v1/00aa/c", request.encode(1, 2))
+    uplink.on_message(b"v1/00aa/c", request.encode(1, 9))
+    assert journal.offered == [(1, 2)]
+    _drain(uplink)
+    assert sorted(_sent(client)) == [1, 2]
+
+
+def test_what_is_gone_is_said_once():
+    s = Setting()
+    s.journal.gone = [[1, 4], [7, 7]]
+    for _ in range(2):
+        s.pipeline.read(1)
+        s.publisher.seal()
+    first, second = [cbor.decode(s.journal.kept[seq]) for seq in (1, 2)]
+    assert first[10] == [[1, 4], [7, 7]] and 10 not in second
 
 
 def test_utc_is_the_middle_of_what_is_possible_and_grows_old():

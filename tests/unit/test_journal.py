@@ -187,6 +187,23 @@ def test_restart_with_nothing_waiting_goes_on_with_the_chain():
     assert _seq(d.seal()) == 4
 
 
+def test_what_is_asked_for_waits_again_or_is_said_to_be_gone():
+    d = Device(Disk())
+    sent = [d.seal() for _ in range(6)]
+    for seq in (3, 4):
+        d.acknowledge(seq)
+    d.journal.offer(2, 99)
+    assert d.journal.waiting(9) == [1, 2, 3, 4, 5, 6] and d.journal.gone == []
+    assert d.journal.read(3) == sent[2]
+    for seq in (1, 2, 4):
+        d.acknowledge(seq)
+    d.seal()  # calls 3 the oldest
+    d.acknowledge(5)
+    d.journal.offer(0, 5)
+    assert d.journal.waiting(9) == [3, 4, 5, 6, 7]
+    assert d.journal.gone == [[1, 2]]
+
+
 def test_flash_that_takes_nothing_is_a_store_error_and_signs_nothing():
     d = Device(Disk(room=10))
     for _ in range(2):
@@ -351,7 +368,7 @@ if sys.implementation.name == "cpython":  # more than a small heap holds; tests/
             if kind == EVENT:
                 events[i] = envelope
         j = d.journal
-        for again in (0, 1):
+        for _ in (0, 1):
             assert [seq for seq in j.waiting(600) if seq in events] == list(events)
             assert all([j.read(seq) == envelope for seq, envelope in events.items()])
             assert j.events == list(events)[-16:] and j.damaged == 0

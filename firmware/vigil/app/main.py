@@ -73,7 +73,7 @@ class Monitor:
 
         uplink = self.uplink
         session = Session(Backoff(self.board.random))
-        topics = (uplink.ack_topic,)
+        topics = (uplink.ack_topic, uplink.command_topic)
         name = settings.client_id or device_id
         client = MqttClient(self.board, settings, name, topics, session, uplink.on_message, uplink.wake)
         uplink.client = client

@@ -110,9 +110,11 @@ class Publisher:
             t0_ms=readings[0].t_start_ms,
             readings=readings,
             utc=self._utc.at(self._board.clock.ms()) if self._utc else None,
+            gone=journal.gone,
             status=None if self.sealed % _STATUS_EVERY else self._status(),
         )
         journal.append(payload, EVENT if self._has_event(readings) else VITALS)
+        journal.gone = []
         self.sealed += 1
         self._on_sealed()
 

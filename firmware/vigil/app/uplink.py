@@ -10,7 +10,7 @@ from micropython import const
 
 from vigil.core.errors import LinkError
 from vigil.core.log import WARN, log
-from vigil.wire import ack
+from vigil.wire import ack, request
 
 _WINDOW = const(8)  # envelopes on their way, one place of them for the newest
 _REMEMBERED = const(32)  # envelopes whose first sending is remembered
@@ -31,9 +31,11 @@ class Uplink:
 
     def __init__(self, clock, journal, device_id: str, resend_ms: int = 15_000, on_time=None):
         self.client = None
+        self.updates = None  # app.updates.Updates, where there are any: takes its part of the commands
         self.resent = 0
         self.topic = b"v1/" + device_id.encode() + b"/r"
         self.ack_topic = b"v1/" + device_id.encode() + b"/a"
+        self.command_topic = b"v1/" + device_id.encode() + b"/c"
         self._clock = clock
         self._journal = journal
         self._event = asyncio.Event()
@@ -48,12 +50,16 @@ class Uplink:
 
     def on_message(self, topic: bytes, payload: bytes) -> None:
         """Take a message from the broker."""
-        if topic != self.ack_topic:
-            return
         try:
+            if topic == self.command_topic:
+                if not (self.updates and self.updates.take(payload)):
+                    self._asked(*request.decode(payload))
+                return
+            if topic != self.ack_topic:
+                return
             utc_ms, items = ack.decode(payload)
         except ValueError:
-            log(WARN, "uplink", "malformed acknowledgement")
+            log(WARN, "uplink", "malformed message")
             return
         sent_ms = -1
         for seq, digest in items:
@@ -66,6 +72,15 @@ class Uplink:
         if utc_ms and sent_ms >= 0 and self._on_time:
             self._on_time(sent_ms, self._clock.ms(), utc_ms)
         self.wake()
+
+    def _asked(self, first: int, last: int) -> None:
+        """Send these again, or let the next batch say that they are gone. One request a batch: it costs flash reads."""
+        if not self._journal.gone:
+            self._journal.offer(first, last)
+            for seq in self._sent:
+                if first <= seq <= last:
+                    self._sent[seq] = 0, self._sent[seq][1]
+            self.wake()
 
     async def run(self) -> None:
         """Send for ever."""

@@ -33,6 +33,8 @@ _SEGMENT_BYTES = const(16_360)  # what four blocks of LittleFS hold beside their
 _BLOCK = const(4096)
 _CHUNK = const(128)
 _EVENTS = const(16)  # sequences of events remembered for sending them first
+_ASK = const(255)  # sequences offered at once, less one
+_GONE = const(16)  # ranges of `gone`
 _ZEROS = bytes(64)
 
 # A segment in memory: [first sequence, bits of the waiting ones from there on, bytes, marks]
@@ -54,7 +56,8 @@ class Journal:
 
     next_seq: what the next payload must contain, with prev_digest and oldest_seq. dropped: batches lost for lack of
     space since the journal was opened; damaged: stretches of flash found that were not ours or not whole. events:
-    sequences of the latest events that wait.
+    sequences of the latest events that wait. gone: ranges [first, last] that were asked for and are not here; whoever
+    says so to the host empties it.
     """
 
     def __init__(self, path: str, os, seal, capacity: int = 1 << 20, floor: int = 1, open=open):
@@ -68,6 +71,8 @@ class Journal:
         self._forget()  # digest and signature of the newest envelope; digest None: not known yet
         self._found = 0, 0, 0  # where a record was read last: segment, sequence, offset
         self.events = []
+        self.gone = []
+        self._oldest = 0  # as the newest record calls it
         self.dropped = 0
         self.damaged = 0
         self.next_seq = max(1, floor)
@@ -118,7 +123,8 @@ class Journal:
         if not 0 < len(payload) <= _MAX_PAYLOAD or seq > _MAX_SEQ:
             raise StoreError("journal: %d bytes, sequence %d" % (len(payload), seq))
         self.prev_digest  # noqa: B018  the newest signature goes into this record
-        form = struct.pack(_FORM, _MAGIC, kind, len(payload), seq, self.oldest_seq, crc32(payload))
+        oldest = self.oldest_seq
+        form = struct.pack(_FORM, _MAGIC, kind, len(payload), seq, oldest, crc32(payload))
         head = form + self._signature
         head += struct.pack("<I", crc32(head))
         size = _HEAD_BYTES + len(payload)
@@ -143,6 +149,7 @@ class Journal:
                 if not self._shrink() or seq != self.next_seq:
                     raise StoreError("journal: cannot write, errno %d" % e.errno)
         self.next_seq = seq + 1
+        self._oldest = oldest
         self._digest = None
         segment[_BITS] |= 1 << (seq - segment[_FIRST])
         segment[_SIZE] += size
@@ -178,6 +185,31 @@ class Journal:
             return False  # a second acknowledgement, or not one of ours
         self._free(self._segment(seq), seq)
         return True
+
+    def offer(self, first: int, last: int) -> None:
+        """Let what flash still has of these sequences wait again, and put what it has not into `gone`.
+
+        At most _ASK of them. Below what was last called the oldest nothing is offered: the host believes that.
+        """
+        first = max(first, 1)
+        last = min(last, first + _ASK, self.next_seq - 1)
+        for segment in self._segments:
+            if segment[_FIRST] <= last and first < segment[_FIRST] + _SPAN:
+                try:
+                    with self._open(self._file(segment), "rb") as file:
+                        for _, head in self._heads(file, 0, segment[_SIZE]):
+                            if head and max(first, self._oldest) <= head[2] <= last and not self.holds(head[2]):
+                                segment[_BITS] |= 1 << (head[2] - segment[_FIRST])
+                                self._count += 1
+                except OSError:
+                    pass  # it is not here, then
+        gone = self.gone
+        for seq in range(first, last + 1):
+            if not self.holds(seq):
+                if gone and gone[-1][1] == seq - 1:
+                    gone[-1][1] = seq
+                elif len(gone) < _GONE:
+                    gone.append([seq, seq])
 
     # Segments
 
@@ -413,6 +445,7 @@ class Journal:
             else:
                 segment[_MARKS] |= _UNSOUND
                 self.next_seq = max(last + 1, self.next_seq)
+        self._oldest = oldest
         for segment in self._segments[:]:
             past = oldest - segment[_FIRST]
             if past > 0:

@@ -6,7 +6,7 @@ value every two seconds costs one byte; series made at the same times name them 
 
 from micropython import const
 
-from vigil.core.records import PRESENT
+from vigil.core.records import POOR_SIGNAL, PRESENT
 from vigil.wire import cbor
 
 VERSION = const(1)
@@ -48,24 +48,26 @@ def _columns(key: tuple, members: list, times) -> list:
     values = []
     last = 0
     for reading in members:
-        if reading.absent_reason == PRESENT:
+        if reading.absent_reason == PRESENT and reading.mantissa is not None:
             marks.append(reading.quality_pct)
             values.append(reading.mantissa - last)
             last = reading.mantissa
         else:
-            marks.append(-reading.absent_reason)  # the value stays on the device
+            # The value stays on the device. A fault of an estimator's must not hold up the batch for ever.
+            marks.append(-(reading.absent_reason or POOR_SIGNAL))
     kind, exp10, unit = key
     return [kind, exp10, unit, times, marks, values]
 
 
-def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, status=None) -> bytes:
+def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, status=None, gone=()) -> bytes:
     """Return the payload of one envelope.
 
     boot: number of this start of the device. seq: number of the batch, +1 each across boots. prev_digest: 32 bytes,
     digest of the envelope before (zeros for the first). oldest_seq: lowest sequence still waiting on the device,
     this one included. t0_ms: device time that the batch's times count from. readings: list of core Reading; of a
     withheld one only kind, times and reason are written. utc: (UTC milliseconds at device time 0, uncertainty in
-    milliseconds) once known. status: dict of small integers, keys in SPEC.md.
+    milliseconds) once known. status: dict of small integers, keys in SPEC.md. gone: ranges (first, last) of sequences
+    that the device was asked for and does not have any more.
     """
     t0_ms = max(t0_ms, 0)
     series = []
@@ -79,4 +81,6 @@ def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, sta
         batch[5] = list(utc)
     if status:
         batch[8] = status
+    if gone:
+        batch[10] = [list(one) for one in gone]
     return cbor.encode(batch)

@@ -1,0 +1,70 @@
+"""Silence and holes, noticed: which devices have not been heard, and which sequences stay away. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+ASK = 256  # sequences asked for at once
+
+
+class Silence:
+    """Devices that have said nothing for limit_s. Times are seconds of one clock."""
+
+    def __init__(self, limit_s: float):
+        self._limit_s = limit_s
+        self._heard_s: dict[str, float] = {}
+        self._silent: set[str] = set()
+
+    def known(self, last_heard_s: Mapping[str, float]) -> None:
+        """Watch these devices and no others; what was heard since is not forgotten."""
+        before = self._heard_s
+        self._heard_s = {device: max(at_s, before.get(device, at_s)) for device, at_s in last_heard_s.items()}
+        self._silent &= self._heard_s.keys()
+
+    def heard(self, devices: Iterable[str], now_s: float) -> list[tuple[str, float]]:
+        """Note that these were heard; return those that were silent, and for how many seconds."""
+        back = []
+        for device in devices:
+            if device in self._silent:
+                back.append((device, now_s - self._heard_s[device]))
+                self._silent.discard(device)
+            self._heard_s[device] = now_s
+        return back
+
+    def fallen(self, now_s: float) -> list[tuple[str, float]]:
+        """Return the devices that have fallen silent since the last call, and for how many seconds they are."""
+        fresh = []
+        for device, at_s in self._heard_s.items():
+            if now_s - at_s >= self._limit_s and device not in self._silent:
+                self._silent.add(device)
+                fresh.append((device, now_s - at_s))
+        return fresh
+
+
+class Holes:
+    """Sequences that stay away although their device is there: asked for after after_s without any progress."""
+
+    def __init__(self, after_s: float):
+        self._after_s = after_s
+        self._open: dict[str, tuple[int, list[tuple[int, int]], float]] = {}  # count, ranges, since
+
+    def seen(self, device: str, ranges: list[tuple[int, int]], now_s: float) -> None:
+        """Take what is missing of a device that was just heard."""
+        count = sum(last - first + 1 for first, last in ranges)
+        known = self._open.get(device)
+        if not ranges:
+            self._open.pop(device, None)
+        elif known is None or count < known[0]:
+            self._open[device] = count, ranges, now_s
+        else:
+            self._open[device] = count, ranges, known[2]
+
+    def due(self, now_s: float) -> list[tuple[str, int, int]]:
+        """Return (device, first, last) of what to ask for now; each is asked for again after after_s."""
+        asked = []
+        for device, (count, ranges, since_s) in self._open.items():
+            if now_s - since_s >= self._after_s:
+                first, last = ranges[0]
+                asked.append((device, first, min(last, first + ASK - 1)))
+                self._open[device] = count, ranges, now_s
+        return asked

@@ -168,7 +168,7 @@ class PpgChannel:
             out.append(Reading(SPO2, None, -1, PERCENT, 0, start_ms, end_ms, NO_SENSOR))
         if judged:
             value = (self._pi_x1000 + 5) // 10 if self._pi_x1000 else None
-            reason = gate or pulse.reason or (PRESENT if value else SETTLING_IN)  # a rate may come before its first index
+            reason = gate or pulse.reason or (PRESENT if value else SETTLING_IN)  # no index yet
             quality = 0 if gate else pulse.quality_pct
             out.append(Reading(PERFUSION_INDEX, value, -2, PERCENT, quality, start_ms, end_ms, reason))
             out.append(Reading(CONTACT, contact.state, 0, DIMLESS, contact.quality_pct, start_ms, end_ms))

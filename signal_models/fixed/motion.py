@@ -232,9 +232,8 @@ def hand_over(
         beats, quality = (tick.bpm_x10, tick.quality_pct) if tick.bpm_x10 > 0 else (None, 0)
         apart = beats is not None and abs(beats - track) > 40
         if size is not None:
-            last = size[max(0, count - 3 - 200) : count - 3]
-            level_mg = int(last.sum()) // (4 * len(last))
-            if not (quality >= 50 and level_mg < 400 and (level_mg < 100 or not apart)):
+            last = size[max(0, count - 203) : count - 3]
+            if quality < 50 or int(last.sum()) // (4 * len(last)) >= 100:
                 beats, quality = track, sure
         elif here.skew_q6 < 19 or here.grown_q4 > 32 if apart else here.skew_q6 < 16 and here.grown_q4 > 24:
             beats, quality = track, sure * 29 // 100

@@ -4,7 +4,7 @@ from array import array
 
 from micropython import const
 
-from vigil.core.records import DIMLESS, GAP, MOTION, PRESENT, SETTLING_IN, Reading
+from vigil.core.records import DIMLESS, GAP, MOTION, PRESENT, SETTLING, SETTLING_IN, Reading
 from vigil.dsp import motion
 
 _SAMPLES = const(50)  # the level is that of the last 2 s
@@ -31,8 +31,10 @@ class AccChannel:
 
     def push(self, block):
         """Process one block of any length."""
-        if block.flags & GAP:
+        if block.flags & (GAP | SETTLING):
             self.reset()
+        if block.flags & SETTLING:
+            return
         n = block.n
         made = motion.decimate(block.data, n, self._state, self.ring)
         if made:

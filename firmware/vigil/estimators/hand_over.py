@@ -1,8 +1,9 @@
 """Which pulse rate is believed: the beats', or in motion the belief over all rates.
 
-With an accelerometer its level decides. Without one the light must tell, and has two signs: a pulse rises fast and
-falls slowly, so that its skewness is positive, which the swing of an arm's is not; and motion makes the signal larger
-than it was at rest. Neither is enough: a deep dicrotic notch takes the skewness away, warmth makes the pulse larger.
+With an accelerometer its level decides: the beats answer when nothing has moved for 8 s. Without one the light must
+tell, and has two signs: a pulse rises fast and falls slowly, so that its skewness is positive, which the swing of an
+arm's is not; and motion makes the signal larger than it was at rest. Neither is enough: a deep dicrotic notch takes
+the skewness away, warmth makes the pulse larger.
 docs/adr/0018 has the figures.
 """
 
@@ -15,8 +16,6 @@ from vigil.dsp.pulse_shape import moments
 
 _WINDOW = const(200)  # samples looked at: 8 s
 _WINDOW_MIN = const(100)
-_STILL_MG = const(100)  # less acceleration than this, summed over axes: the beats are believed
-_SOME_MG = const(400)  # less than this: where they agree with the spectrum
 _AGREE_X10 = const(40)  # bpm: beats and spectrum tell of one pulse
 _SKEW_Q6 = const(16)  # 0.25: less is no pulse's shape, of a signal that has grown by half
 _ODD_Q6 = const(19)  # 0.3: likewise, where beats and spectrum disagree
@@ -72,9 +71,8 @@ class HandOver:
         track = motion.bpm_x10 if motion is not None else None
         apart = track is not None and beats is not None and abs(beats - track) > _AGREE_X10
         if track is not None and motion.heard:
-            if reason == PRESENT and quality >= 50 and motion.level_mg < _SOME_MG:
-                if motion.level_mg < _STILL_MG or not apart:
-                    return beats, quality, reason
+            if reason == PRESENT and quality >= 50 and motion.still:
+                return beats, quality, reason
             quality = motion.quality_pct
             return track, quality, PRESENT if quality >= _QUALITY_MIN else MOTION_ARTIFACT
         if self._disturbed(apart):

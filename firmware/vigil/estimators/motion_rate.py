@@ -24,6 +24,7 @@ _LAST = const(329)  # bins of a spectrum that are looked at
 _BAND_FIRST = const(10)
 _BAND_LAST = const(240)
 _STILL = const(80)  # quarter milli-g: acceleration below this throughout is the converter's noise
+_STILL_MG = const(100)  # sum of the axes, mean
 _KNOWN_MIN = const(50)  # samples of acceleration below which there is none
 _WIDTH = const(3)  # bins each side of the best one that the value is the mean of
 _LATE = const(6)  # samples: acceleration that ends longer before the light is of another time
@@ -35,7 +36,7 @@ class MotionRate:
 
     acc: the AccChannel, None without one. bpm_x10: best guess or None. sure_pct: share of the belief within 4 bpm of
     it. heard: the acceleration of the window's time is known. moving: there was some. level_mg: how much, mean of the
-    last 8 s over the sum of the axes, so that nothing of a run is left in the light when it is small.
+    last 2 s over the sum of the axes. still: less than 0.1 g for 8 s, so that nothing of a run is left in the light.
     """
 
     def __init__(self, acc=None):
@@ -63,6 +64,7 @@ class MotionRate:
         self.quality_pct = 0
         self.heard = False
         self.moving = False
+        self.still = False
         self.level_mg = 0
 
     def evaluate(self, ring, columns: int, count: int, age: int, t_ms: int):
@@ -111,7 +113,8 @@ class MotionRate:
         if not _EARLY <= late <= _LATE or known < _KNOWN_MIN:
             return
         self.heard = True
-        self.level_mg = motion.level(acc.ring, acc.count, min(acc.age, _N))
+        self.level_mg = motion.level(acc.ring, acc.count, min(acc.age, 50))
+        self.still = motion.level(acc.ring, acc.count, min(acc.age, _N)) < _STILL_MG
         for a in range(3):
             motion.gather(acc.ring, a * 256, end, motion.SPAN, known, max(0, late - _LAG + 2), span, a * motion.SPAN)
         if motion.peak(span, 3 * motion.SPAN) < _STILL:

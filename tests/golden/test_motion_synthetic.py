@@ -1,0 +1,69 @@
+"""Synthetic wearers in motion: from rest to running and back, and arms that work without a rhythm."""
+
+import numpy as np
+import pytest
+
+from host_tools.replay import frontend
+from host_tools.validate.motion import answers
+from signal_models.fixed import motion as mirror
+from signal_models.fixed import ppg
+from signal_models.recording import Recording
+from signal_models.synth import motion as synth
+from signal_models.synth.ppg import pulse, regular_beats
+
+
+def reported(recording: Recording, *, accelerometer: bool = True):
+    """Middle of the window, error (bpm), quality and shown of each report; infrared is the column that pulses."""
+    light = frontend.ppg_stream(recording.ppg, recording.ppg_fs, recording.ppg_channels, recording.ppg_unit)
+    ticks = {t.count: t for t in ppg.run(light.data, pulse=1, red=0, ir=1, relative=False).ticks}
+    column = ppg.front(ppg.decimate(light.data, 0), 1, relative=False).pulse
+    acc = None
+    if accelerometer:
+        acc = mirror.acceleration(frontend.accel_stream(recording.accel, recording.accel_fs).data)
+    track = mirror.run(column, acc)
+    rate, quality, shown = mirror.hand_over(track, ticks, column[:, 1], acc)
+    t_s = (track.count + 1) / ppg.TICK - 4
+    return t_s, np.abs(rate / 10 - np.interp(t_s, *recording.truth["pulse_rate"])), quality, shown
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_rest_walk_run_rest(seed):
+    t_s, error, quality, shown = reported(synth.exerciser(seed=seed))
+    assert error[(t_s > 4) & (t_s < 23)].max() < 3  # at rest, by the beats
+    assert error[t_s > 135].max() < 3  # 20 s after the run, by the beats again
+    assert error.mean() < 4 and np.median(error) < 1.5 and shown.mean() > 0.75
+    assert (error[quality >= 50] > 8).mean() < 0.05
+
+
+def test_without_an_accelerometer_a_run_is_withheld():
+    t_s, error, quality, shown = reported(synth.exerciser(seed=2), accelerometer=False)
+    running = (t_s > 62) & (t_s < 110)
+    assert shown[running].mean() < 0.1 and error[quality >= 50].max() < 5
+    assert error[t_s > 125].max() < 5 and shown[t_s > 125].all()
+
+
+def _worked(seed: int, snr_db: float) -> Recording:
+    rng = np.random.default_rng(seed)
+    t_s = np.arange(6000) / 100
+    clean = pulse(regular_beats(60, 100 + 12 * seed), t_s, notch=0.25)
+    accel = synth.irregular_arm(60, 100, rng)
+    light = np.stack([synth.disturbed(clean - clean.mean(), accel, 100, rng, snr_db=snr_db) for _ in range(2)], axis=1)
+    truth = {"heart_rate": (np.arange(4, 56, 2.0), np.full(26, 100.0 + 12 * seed))}
+    return Recording(
+        "",
+        ppg=light,
+        ppg_fs=100,
+        ppg_channels=("green", "green"),
+        ppg_unit="relative",
+        accel=accel,
+        accel_fs=100,
+        truth=truth,
+    )
+
+
+@pytest.mark.parametrize("snr_db,limit_bpm", [(0, 1.5), (-6, 3.0)])
+def test_an_arm_that_works_without_a_rhythm(snr_db, limit_bpm):
+    rows = [answers(_worked(seed, snr_db), (0, 1)) for seed in (1, 2, 3)]
+    assert np.mean([r.mae for r in rows]) <= limit_bpm
+    error, quality = (np.concatenate(v) for v in zip(*((r.error, r.quality) for r in rows), strict=True))
+    assert (error[quality >= 50] > 5).mean() <= 0.02

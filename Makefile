@@ -51,7 +51,7 @@ powercut: setup ## power cuts at every change of the flash, enumerated (minutes)
 
 validate: setup ## figures on all recordings beside open peers, with a report (a long campaign: half an hour and more)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[validate-peers]'
-	$(BIN)/vigil validate ecg --out build/validate
+	for part in ecg ppg spo2 resp; do $(BIN)/vigil validate $$part --out build/validate || exit 1; done
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -200,6 +200,50 @@ def validate_ecg(
         as_json=as_json,
         jobs=jobs,
     )
+
+
+_Out = Annotated[Path, typer.Option(help="folder for the report")]
+_Jobs = Annotated[int | None, typer.Option(help="processes (default: one a core)", min=1)]
+_Peers = Annotated[bool | None, typer.Option("--peers/--no-peers", help="open software beside ours (default: any)")]
+_Records = Annotated[str, typer.Option(help="names in bidmc, e.g. bidmc01,bidmc03 (default: all)")]
+
+
+def _validate_vital(part: str, records: str, **options: Any) -> None:
+    from host_tools.validate import command
+
+    names = tuple(name for name in records.replace(" ", ",").split(",") if name)
+    command.vitals(part, records=names, **options)
+
+
+@validate.command("ppg")
+def validate_ppg(
+    records: _Records = "",
+    peers: _Peers = None,
+    out: _Out = Path("vigil-report"),
+    as_json: _AsJson = False,
+    jobs: _Jobs = None,
+) -> None:
+    """Pulse rate from light: at rest, running and synthetic, beside peers."""
+    _validate_vital("ppg", records, peers=peers, out=out, as_json=as_json, jobs=jobs)
+
+
+@validate.command("spo2")
+def validate_spo2(out: _Out = Path("vigil-report"), as_json: _AsJson = False, jobs: _Jobs = None) -> None:
+    """Oxygen saturation: a simulator from 70 to 100 %, and recorded hypoxia."""
+    _validate_vital("spo2", "", out=out, as_json=as_json, jobs=jobs)
+
+
+@validate.command("resp")
+def validate_resp(
+    engine: Annotated[str, typer.Option(help="micropython, micropython-bytecode or cpython")] = "micropython",
+    records: _Records = "",
+    peers: _Peers = None,
+    out: _Out = Path("vigil-report"),
+    as_json: _AsJson = False,
+    jobs: _Jobs = None,
+) -> None:
+    """Respiration rate from light and from ECG, against marked breaths, beside peers."""
+    _validate_vital("resp", records, engine=engine, peers=peers, out=out, as_json=as_json, jobs=jobs)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from host_tools.errors import UserError
 from host_tools.validate import page, study
 from host_tools.validate.ecg_study import ENGINE_NAMES, OURS, EcgStudy
 from host_tools.validate.own import RecordingStudy
+from host_tools.validate.vitals import VitalsStudy
 
 
 def ecg(
@@ -46,6 +47,38 @@ def ecg(
     return document
 
 
+def vitals(
+    part: str,
+    *,
+    engine: str = "micropython",
+    records: tuple[str, ...] = (),
+    peers: bool | None = None,
+    out: Path,
+    as_json: bool = False,
+    jobs: int | None = None,
+) -> dict:
+    """Run the study of a vital sign (`ppg`, `spo2` or `resp`); returns the document."""
+    study.check_writable(out)
+    chosen = VitalsStudy(part, engine, records, peers)
+    document = study.conduct(chosen, jobs=jobs, quiet=as_json)
+    result = document["result"]
+    paths = study.write(document, page.page(document, chosen.sections(result)), out)
+    if as_json:
+        print(json.dumps(document))
+        return document
+    console = Console()
+    heads = ("shown %", f"MAE {result['unit']}", "bias", "Arms", "worst")
+    figures = Table("measured", *heads, title=document["title"], title_justify="left")
+    for name, group in result["groups"].items():
+        a = group["agreement"]
+        row = [page.number(group["coverage_pct"], 1), *(page.number(a[k]) for k in ("mae", "bias", "arms", "worst"))]
+        figures.add_row(name, *row, style="bold" if group["ours"] else None)
+    console.print(figures)
+    _print_targets(console, result)
+    console.print(f"{paths[1]}\n{paths[0]}", highlight=False, soft_wrap=True)
+    return document
+
+
 def _print_study(console: Console, result: dict) -> None:
     heads = ("Se %", "PPV %", "F1 ±150", "F1 ±50", "F1 ±25", "SD ms", "bias ms")
     keys = ("se_pct", "ppv_pct", "f1_150_pct", "f1_50_pct", "f1_25_pct", "sd_ms", "bias_ms")
@@ -72,6 +105,10 @@ def _print_study(console: Console, result: dict) -> None:
                 page.number(r["scores"][peer]["f1_150_pct"]) if peer else "–",
             )
         console.print(noisy)
+    _print_targets(console, result)
+
+
+def _print_targets(console: Console, result: dict) -> None:
     for target in result["targets"]:
         sign = "≥" if target["least"] else "≤"
         word = "met" if target["met"] else "NOT MET"

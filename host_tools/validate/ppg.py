@@ -139,8 +139,8 @@ def _synthetic(rate: float, perfusion: float, spo2: float, snr_db: float | None,
     return rates, series.spo2, np.full(len(series.spo2), spo2), series.spo2_shown
 
 
-def oxiwear() -> None:
-    """SpO2 of each capture (its last reading) with the shipped curve, and with a line fitted to the other captures."""
+def captures() -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Of each capture of oxiwear, its last reading: name, ratio of ratios (NaN: too short), true SpO2, is it shown."""
     names, ratios, truth, shown = [], [], [], []
     for path in datasets.records("oxiwear"):
         recording = datasets.load(path)
@@ -151,14 +151,24 @@ def oxiwear() -> None:
         truth.append(recording.truth["spo2"][1][0])
         ratios.append(ticks[-1].r_q12 / 4096 if ticks else np.nan)
         shown.append(bool(ticks) and ticks[-1].shared_q12 >= SHARED_MIN and ticks[-1].clarity_q10 >= CLEAR_MIN)
-    r, s, ok = np.array(ratios), np.array(truth), np.array(shown)
-    print(f"oxiwear: {len(r)} captures of 3-7 s, one subject; {int(np.isfinite(r).sum())} are long enough (2.8 s)")
-    print(_line("shipped curve", agreement(spo2_pct(r), s, ok)))
-    left_out = np.full(len(r), np.nan)
+    return names, np.array(ratios), np.array(truth), np.array(shown)
+
+
+def left_out(r: np.ndarray, s: np.ndarray, ok: np.ndarray) -> np.ndarray:
+    """SpO2 of each capture by a line through all others that are shown; NaN for those that are not."""
+    out = np.full(len(r), np.nan)
     for i in np.flatnonzero(ok):
         others = ok & (np.arange(len(r)) != i)
-        left_out[i] = np.polyval(np.polyfit(r[others], s[others], 1), r[i])
-    print(_line("line, leave one out", agreement(left_out, s, ok)))
+        out[i] = np.polyval(np.polyfit(r[others], s[others], 1), r[i])
+    return out
+
+
+def oxiwear() -> None:
+    """SpO2 of each capture (its last reading) with the shipped curve, and with a line fitted to the other captures."""
+    _, r, s, ok = captures()
+    print(f"oxiwear: {len(r)} captures of 3-7 s, one subject; {int(np.isfinite(r).sum())} are long enough (2.8 s)")
+    print(_line("shipped curve", agreement(spo2_pct(r), s, ok)))
+    print(_line("line, leave one out", agreement(left_out(r, s, ok), s, ok)))
 
 
 PARTS = {"bidmc": bidmc, "grid": grid, "oxiwear": oxiwear}

@@ -213,7 +213,7 @@ class EcgChannel:
             self._rate.add(rr_q8, quality_pct)
             rhythm = self._rhythm
             if rhythm:
-                rhythm.add(rr_ms, quality_pct, flags & BEAT_VENTRICULAR)
+                rhythm.add(rr_ms, quality_pct, flags, self._class.atrial.state if self._class else 0)
                 self._variability.add(rr_ms, min(sinus_pct, self._last_pct), rhythm.local_ms, rhythm.sinus)
         self._last_pct = sinus_pct
         self._last_at = index

@@ -52,6 +52,18 @@ def test_the_table_follows_the_curve_and_never_rises():
     assert len(SPO2_X100) == design.SPO2_ENTRIES
 
 
+def test_saturation_falls_as_the_ratio_rises():
+    """The whole path, not the table alone: more red pulse never reads as more oxygen."""
+    counts = made(8, seconds=12).astype(float)
+    mean = counts.mean(axis=0)
+    last = 101.0
+    for gain in np.sort(np.random.default_rng(7).uniform(0.6, 3.0, 12)):
+        louder = np.rint(mean + (counts - mean) * [gain, 1]).astype(int)
+        spo2 = mirror.run(louder, pulse=1, red=0, ir=1).ticks[-1].spo2_x10 / 10
+        assert spo2 <= last
+        last = spo2
+
+
 def test_inverse_of_the_calibration():
     spo2 = np.linspace(70, 100, 31)
     assert np.allclose(design.spo2_pct(ratio_of(spo2)), spo2)

@@ -19,10 +19,12 @@ class Flash:
         self.dead = False  # after a cut: what a forgotten file still writes goes nowhere
         self.erases = 0
         self.programs = 0
+        self.reads = 0
         self.violations = 0
         self.worn = [0] * blocks
 
     def readblocks(self, block, buffer, offset=0):
+        self.reads += 1
         if not self.dead:
             at = block * BLOCK + offset
             buffer[:] = memoryview(self.data)[at : at + len(buffer)]

@@ -1,6 +1,7 @@
 """`make powercut`: 500 seals, acknowledgements and rotations, the power cut before and within every change of flash.
 
-Prints a line of JSON, and one of what eight hours and a day ask of the flash; exit 1 where a batch is lost, a sequence used twice or a start fails.
+Prints a line of JSON, and one of what eight hours and a day ask of the flash. Exit 1 where a batch is lost, a sequence
+used twice or a start fails.
 """
 
 import subprocess

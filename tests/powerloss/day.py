@@ -1,4 +1,4 @@
-"""What the journal holds in 1 MiB of LittleFS, and what it wears: `day.py`, under MicroPython. Prints a line of JSON."""
+"""What the journal holds in 1 MiB of LittleFS, and what it wears: `day.py`, under MicroPython. Prints JSON."""
 
 import json
 from hashlib import sha256

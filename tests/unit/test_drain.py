@@ -65,6 +65,15 @@ class Link:
         self.returning.append((self._clock.now_ms + _RETURN_MS, int(payload)))
 
 
+def _now(coroutine):
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError
+
+
 def drain(backlog):
     """Return (seconds until nothing waits, longest time in ms from sealing a fresh batch to its sending)."""
     clock, journal = Clock(), Journal(backlog)
@@ -75,10 +84,7 @@ def drain(backlog):
     fresh = None
     while journal.kept:
         sent = len(link.returning)
-        try:
-            uplink._send_one().send(None)
-        except StopIteration:
-            pass
+        _now(uplink._send_one())
         if fresh and link.returning[sent:] and link.returning[-1][1] == fresh[0]:
             latest_ms = max(latest_ms, clock.now_ms - fresh[1])
             fresh = None

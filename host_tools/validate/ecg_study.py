@@ -400,11 +400,11 @@ def _quality(results: list[tuple[Task, Found]]) -> dict:
         if found.readings is not None:
             group = groups.setdefault("noise" if task.case.noise else task.case.data_set, {})
             group.setdefault(task.case.record, []).append(found.readings)
-    return {name: _reliability(list(records.values())) for name, records in groups.items()}
+    return {name: reliability(list(records.values())) for name, records in groups.items()}
 
 
-def _reliability(records: list[list[Readings]]) -> dict:
-    """Readings of each record, every second record one half."""
+def reliability(records: list[list[Readings]]) -> dict:
+    """Rows and gap_pct of the module's docstring. records: readings of each; every second record is one half."""
     halves = []
     for half in (records[::2], records[1::2]):
         parts = [r for readings in half for r in readings]

@@ -30,7 +30,7 @@ def test_muscle_noise(recordings):
     for record in ("118", "119", "230"):
         scores = evaluate_record(folder / record, noise="ma", snr_db=6.0)
         gross = [a + b for a, b in zip(gross, scores, strict=True)]
-    assert gross[0].f1_pct >= 93.5
+    assert gross[0].f1_pct >= 98.5
 
 
 def test_mirror_is_the_firmware(recordings):

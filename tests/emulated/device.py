@@ -1,6 +1,7 @@
 """MicroPython side of the acquisition tests: the shipped sources on the virtual board, what they push printed.
 
-Environment: TEST_PRINT "blocks" (one line a block with a digest of its samples) or "samples" (all values), TEST_LOCK
+Environment: TEST_PRINT "blocks" (one line a block with a digest of its samples), "samples" (all values) or "readings"
+(what the pipeline makes of them: kind, mantissa, quality, absent reason, end in ms), TEST_LOCK
 "1" to lock the heap around each hand-over. Ends with one JSON line of figures.
 """
 
@@ -35,6 +36,10 @@ count = {1: 0, 2: 0, 3: 0}
 absent = {1: 0, 2: 0, 3: 0}
 last = {}
 kind = os.getenv("TEST_PRINT")
+if kind == "readings":
+    from vigil.app.pipeline import Pipeline
+
+    pipeline = Pipeline()
 
 
 def push(block):
@@ -43,7 +48,11 @@ def push(block):
         absent[s] += 1
     count[s] += block.n
     last[s] = block.period_us
-    if kind == "blocks":
+    if kind == "readings":
+        pipeline.push(block)
+        for r in pipeline.take():
+            print("R", r.kind, -1 if r.mantissa is None else r.mantissa, r.quality_pct, r.absent_reason, r.t_end_ms)
+    elif kind == "blocks":
         width = len(block.columns)
         crc = crc32(memoryview(block.data)[: block.n * width])
         print("B", s, block.seq, block.t0_ms, block.period_us, block.n, block.flags, crc)

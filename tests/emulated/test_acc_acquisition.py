@@ -5,7 +5,8 @@ import pytest
 from worn import recording, run
 
 from boards.virtual.scenario import BrownOut, Missing, Nak, Scenario, Stall, StuckSda, WrongId
-from vigil.core.records import ABSENT, ACC, GAP, PPG, SATURATED, SETTLING
+from signal_models.synth.motion import exerciser
+from vigil.core.records import ABSENT, ACC, GAP, MOTION, MOTION_ARTIFACT, PPG, PULSE_RATE, SATURATED, SETTLING
 
 
 def swinging(g=1.5, seconds=70):
@@ -73,3 +74,25 @@ def test_without_its_line_it_is_polled_and_nothing_allocates(tmp_path):
     result = run(tmp_path, scenario, 8, show="", lock="irq")
     assert "MemoryError" not in result.text
     assert result.end["lost"] == [0, 0, 0] and result.end["count"][str(ACC)] > 380
+
+
+def read(tmp_path, scenario, seconds):
+    """{kind: rows of mantissa, quality, absent reason, end in ms} that the device reports."""
+    text = run(tmp_path, scenario, seconds, show="readings").text
+    rows = [list(map(int, line.split()[1:])) for line in text.splitlines() if line.startswith("R ")]
+    return {kind: np.array([r[1:] for r in rows if r[0] == kind]) for kind in (PULSE_RATE, MOTION)}
+
+
+def test_a_runner_from_light_and_acceleration_to_the_pulse_rate(tmp_path):
+    """Both parts and both clocks wrong, as they are: the pulse is found beside the swing of the arm."""
+    worn = exerciser((("rest", 16.0), ("walk", 20.0), ("run", 34.0)), seed=2)
+    scenario = Scenario(worn, clock_error=0.02, accel_clock_error=-0.03)
+    readings = read(tmp_path / "with", scenario, 68)
+    pulse, motion = readings[PULSE_RATE], readings[MOTION]
+    assert motion[motion[:, 3] < 15000, 0].max() < 60 and motion[-1, 0] > 600  # milli-g
+    t_s = pulse[:, 3] / 1000 - 4
+    error = np.abs(pulse[:, 0] / 10 - np.interp(t_s, *worn.truth["pulse_rate"]))
+    assert np.median(error[t_s > 4]) < 2 and error[t_s > 4].mean() < 4, error
+    alone = read(tmp_path / "without", Scenario(worn, faults=(Missing("lis3dh"),)), 68)
+    assert not len(alone[MOTION])
+    assert (alone[PULSE_RATE][-8:, 2] == MOTION_ARTIFACT).mean() > 0.7

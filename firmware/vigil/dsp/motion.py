@@ -95,18 +95,25 @@ def level(ring, count: int, n: int) -> int:
 
 
 @micropython.viper
-def gather(ring, base: int, end: int, n: int, known: int, ahead: int, out, at: int):
+def gather(ring, base: int, end: int, n: int, known: int, ahead: int, out, at: int, step_q14: int):
     """Copy n samples of a ring of 256 that begins at `base`, the last of them at `end`, to out[at:].
 
+    They are step_q14 of the ring's samples apart, < 1.2, on straight lines between them: two parts' clocks differ.
     Samples older than the newest `known`, and the newest `ahead`, are not there: 0 stands for them.
+    Scaling and overflow: 208 * 1.2 * 2**14 < 2**22; a difference of 2**16 times 2**10 is 2**26.
     """
     r = ptr16(ring)
     o = ptr16(out)
     i = 0
     while i < n:
+        back = (n - 1 - i) * step_q14
+        whole = (back + 16383) >> 14
         v = 0
-        if n - i <= known and n - i > ahead:
-            v = int(r[base + ((end - n + 1 + i) & 255)])
+        if whole < known and whole >= ahead:
+            v = (int(r[base + ((end - whole) & 255)]) ^ 0x8000) - 0x8000
+            part = ((whole << 14) - back) >> 4
+            if part:
+                v += (((int(r[base + ((end - whole + 1) & 255)]) ^ 0x8000) - 0x8000 - v) * part) >> 10
         o[at + i] = v
         i += 1
 

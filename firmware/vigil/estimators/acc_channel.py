@@ -7,6 +7,7 @@ from micropython import const
 from vigil.core.records import DIMLESS, GAP, MOTION, PRESENT, SETTLING, SETTLING_IN, Reading
 from vigil.dsp import motion
 
+_NOMINAL_US = const(20000)
 _SAMPLES = const(50)  # the level is that of the last 2 s
 
 
@@ -27,6 +28,7 @@ class AccChannel:
         self.age = 0
         self.count = 0
         self.t_ms = 0
+        self.period_us = _NOMINAL_US
         self.level_mg = 0
 
     def push(self, block):
@@ -36,6 +38,7 @@ class AccChannel:
         if block.flags & SETTLING:
             return
         n = block.n
+        self.period_us = block.period_us or _NOMINAL_US
         made = motion.decimate(block.data, n, self._state, self.ring)
         if made:
             self.count = self._state[motion.COUNT]

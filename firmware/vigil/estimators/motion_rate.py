@@ -25,6 +25,7 @@ _BAND_FIRST = const(10)
 _BAND_LAST = const(240)
 _STILL = const(80)  # quarter milli-g: acceleration below this throughout is the converter's noise
 _STILL_MG = const(100)  # sum of the axes, mean
+_SAME_Q14 = const(1 << 14)
 _KNOWN_MIN = const(50)  # samples of acceleration below which there is none
 _WIDTH = const(3)  # bins each side of the best one that the value is the mean of
 _LATE = const(6)  # samples: acceleration that ends longer before the light is of another time
@@ -67,11 +68,13 @@ class MotionRate:
         self.still = False
         self.level_mg = 0
 
-    def evaluate(self, ring, columns: int, count: int, age: int, t_ms: int):
-        """Look at the light. ring: int16, `columns` x 256, newest sample at `count`, taken at t_ms, `age` known."""
+    def evaluate(self, ring, columns: int, count: int, age: int, t_ms: int, period_us: int):
+        """Look at the light. ring: int16, `columns` x 256, newest sample at `count`, taken at t_ms, `age` known.
+
+        period_us: of the light's samples at 100 Hz, as measured."""
         if age < _AGE_MIN:
             return
-        self._look_at_motion(t_ms)
+        self._look_at_motion(t_ms, period_us)
         score = self._score
         for i in range(motion.BINS):
             score[i] = 0
@@ -79,7 +82,7 @@ class MotionRate:
         net = HEARD if self.heard else ALONE
         x = self._x
         for c in range(columns):
-            motion.gather(ring, c * 256, count - _LAG, _N, known, 0, x, 0)
+            motion.gather(ring, c * 256, count - _LAG, _N, known, 0, x, 0, _SAME_Q14)
             motion.normalise(x, 0, _N)
             self._spectrum(x, 0, self._own)
             left = self._own
@@ -99,7 +102,7 @@ class MotionRate:
         fft.transform(self._buffer, SINE_Q14)
         fft.log_power(self._buffer, SINE_Q14, out, _BAND_FIRST, _BAND_LAST, _LAST)
 
-    def _look_at_motion(self, t_ms):
+    def _look_at_motion(self, t_ms, period_us):
         """Take the acceleration of the window's time: its taps' products, and the largest of its axes' spectra."""
         acc, span = self.acc, self._span
         self.heard = self.moving = False
@@ -115,8 +118,14 @@ class MotionRate:
         self.heard = True
         self.level_mg = motion.level(acc.ring, acc.count, min(acc.age, 50))
         self.still = motion.level(acc.ring, acc.count, min(acc.age, _N)) < _STILL_MG
+        # Both periods are within an eighth of their nominal ones: 11250 << 14 < 2**28.
+        step_q14 = (period_us << 14) // (acc.period_us >> 1)
+        if not 13000 < step_q14 < 19000:
+            step_q14 = _SAME_Q14
         for a in range(3):
-            motion.gather(acc.ring, a * 256, end, motion.SPAN, known, max(0, late - _LAG + 2), span, a * motion.SPAN)
+            motion.gather(
+                acc.ring, a * 256, end, motion.SPAN, known, max(0, late - _LAG + 2), span, a * motion.SPAN, step_q14
+            )
         if motion.peak(span, 3 * motion.SPAN) < _STILL:
             return
         self.moving = True

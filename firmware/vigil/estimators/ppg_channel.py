@@ -138,7 +138,7 @@ class PpgChannel:
                 motion = self.hand_over.motion
                 if motion is not None and not self._odd:
                     t_ms = block.t0_ms + (row + 1) * self._period_us // 1000
-                    motion.evaluate(self._ring, k, state[ppg_front.COUNT], age, t_ms)
+                    motion.evaluate(self._ring, k, state[ppg_front.COUNT], age, t_ms, self._period_us)
             row += 4
         self._rows += n
 

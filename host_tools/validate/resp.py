@@ -17,6 +17,7 @@ from signal_models import datasets
 from signal_models.datasets import bidmc
 from signal_models.metrics.agreement import agreement, error_against_coverage
 
+WINDOW_S, STEP_S = 32.0, 2.0
 WITH = {"light": False, "light and ECG": True}  # what is heard: is the ECG?
 
 
@@ -43,7 +44,7 @@ def measure(path: Path, *, ecg: bool, engine: str = "micropython") -> Pairs:
         ecg_fs=recording.ecg_fs if ecg else None,
         engine=engine,
     )
-    readings = [r for r in result.of("resp_rate") if r.t_end_s - r.t_start_s >= 31.9]
+    readings = [r for r in result.of("resp_rate") if r.t_end_s - r.t_start_s >= WINDOW_S - 0.1]
     start_s, end_s = (np.array([getattr(r, k) for r in readings], float) for k in ("t_start_s", "t_end_s"))
     return Pairs(
         end_s,
@@ -55,11 +56,19 @@ def measure(path: Path, *, ecg: bool, engine: str = "micropython") -> Pairs:
     )
 
 
+def windows(path: Path) -> Pairs:
+    """The windows that are due in a record, with their reference and no value."""
+    end_s = np.arange(WINDOW_S, datasets.load(path).duration_s, STEP_S)
+    none = np.full(len(end_s), np.nan)
+    start_s = end_s - WINDOW_S
+    return Pairs(end_s, none, reference(bidmc.breaths(path), start_s, end_s), 0 * end_s, none > 0, start_s)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print a line for each of WITH, over all records."""
     argparse.ArgumentParser(prog="python -m host_tools.validate resp", description=__doc__).parse_args(argv)
     paths = datasets.records("bidmc")
-    print(f"bidmc: {len(paths)} records, respiration (a minute), every 2 s from 32 s on")
+    print(f"bidmc: {len(paths)} records, respiration (a minute), every 2 s from {WINDOW_S:g} s on")
     for name, ecg in WITH.items():
         p = Pairs.joined([measure(path, ecg=ecg) for path in paths])
         a = agreement(p.value, p.reference, p.shown)

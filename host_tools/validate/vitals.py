@@ -204,10 +204,7 @@ class VitalsStudy:
                 )
             ]
         recording = datasets.load(path)
-        if self.part == "ppg":
-            pairs = _resting(recording, task.how)
-        else:
-            pairs = resp.measure(path, ecg=False, engine=self.engine)
+        pairs = _resting(recording, task.how) if self.part == "ppg" else resp.windows(path)
         return [(task.case, _by_peer(task.peer, recording, pairs) if task.peer else pairs)]
 
     def summarise(self, results: list[tuple[Task, list[tuple[str, Pairs]]]]) -> dict:

@@ -40,7 +40,9 @@ def wearer(
     )
     every = round(PPG_FS)
     steps = list(zip(t_s[::every].tolist(), rate[::every].tolist(), strict=True))
-    heart = ecg(duration_s, rng, fs=ECG_FS, rate_bpm=steps, muscle_mv=noise_mv)
+    phase = 2 * np.pi * np.cumsum(breaths) / 60 / PPG_FS
+    breath = np.interp(np.arange(round(duration_s * ECG_FS)) / ECG_FS, t_s, phase)
+    heart = ecg(duration_s, rng, fs=ECG_FS, rate_bpm=steps, muscle_mv=noise_mv, breath=breath)
     beats_s = _extended(heart.beats_s, duration_s)
     light = ppg(
         duration_s,

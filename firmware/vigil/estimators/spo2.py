@@ -18,7 +18,7 @@ _WINDOW_MIN = const(70)
 _R_MAX_Q12 = const(8191)  # R just below 2, the table's end
 _PI_MIN_X1000 = const(50)  # below 0.05 % the converter's own noise decides
 _SHARED_MIN_Q12 = const(3686)  # least squared correlation of red and infrared: 0.9
-_CLEAR_MIN_Q10 = const(650)  # least autocorrelation of the pulse at its period: motion has less
+_CLEAR_MIN_Q10 = const(700)  # least autocorrelation of the pulse at its period: motion has less
 
 
 def ratio_q12(a: int, b: int) -> int:

@@ -137,18 +137,20 @@ def test_withheld_with_its_reason_and_the_last_rate():
 
 
 def test_a_limit_is_seen_from_the_samples():
-    beats = draw(2500, every(200, 2500))
-    for name, rest, saturated in (
-        ("as it is", beats, False),
-        ("its tops cut for 32 ms", [min(v, 150) for v in beats], False),  # the line comes there by small steps
-        ("lifted beyond the upper limit", [min(v + 40 * max(0, i - 1200), 3000) for i, v in enumerate(beats)], True),
-        ("an electrode pulled: a jump to the lower one", [v if i < 2000 else -1500 for i, v in enumerate(beats)], True),
-        ("at rest after a step, not at the limit", [v if i < 2000 else -90 for i, v in enumerate(beats)], False),
-        ("drawn without noise on a line of zeros", draw(2500, every(200, 2500), noise_uv=0), False),
+    for name, change, noise_uv, saturated in (
+        ("as it is", lambda i, v: v, 4, False),
+        ("its tops cut for 32 ms: the line comes there by small steps", lambda i, v: min(v, 150), 4, False),
+        ("lifted beyond the upper limit", lambda i, v: min(v + 40 * max(0, i - 1200), 3000), 4, True),
+        ("an electrode pulled: a jump to the lower one", lambda i, v: v if i < 2000 else -1500, 4, True),
+        ("at rest after a step, not at the limit", lambda i, v: v if i < 2000 else -90, 4, False),
+        ("drawn without noise on a line of zeros", lambda i, v: v, 0, False),
     ):
+        x = draw(2500, every(200, 2500), noise_uv=noise_uv)
+        for i in range(len(x)):
+            x[i] = change(i, x[i])
         for cut in (50, 7):
             w = Wearer()
-            r = w.feed(array("h", rest), cut)
+            r = w.feed(x, cut)
             assert (r.absent_reason == SIGNAL_SATURATED) == saturated, (name, cut, r.absent_reason)
 
 

@@ -4,8 +4,10 @@ import gc
 import sys
 import time
 
+import loader
 import micropython
 
+loader.select()  # first: whoever interrupts what follows finds the firmware, too
 if sys.platform == "esp32":
     # A window in which Ctrl-C is always heard and gives a prompt: an interrupted boot.py keeps MicroPython from
     # starting main.py, so that a firmware that crashes at once or never listens can still be diagnosed and replaced.

@@ -1,7 +1,19 @@
-"""The program of the device: this board's contract, then the monitor."""
+"""The program of the device: this board's contract, then the monitor. A release on trial that cannot even start is
+started again, until the loader gives it up."""
 
-import board
+import sys
 
-from vigil.app.main import run
+import loader
 
-run(board.make())
+loader.start()
+try:
+    import board
+
+    from vigil.app.main import run
+
+    run(board.make())
+except Exception as e:
+    if not loader.trial:
+        raise
+    sys.print_exception(e)
+    loader.reset()

@@ -1,7 +1,7 @@
 """The embedded MQTT broker: a nats-server child process on loopback, mutual TLS, each certificate bound to its topics.
 
-A certificate with common name <id> may publish `v1/<id>/r` (envelopes) and subscribe to `v1/<id>/a`
-(acknowledgements) and `v1/<id>/c` (commands). The gateway's may subscribe to every `r` and publish every `a` and
+A certificate with common name <id> may publish `v1/<id>/r` (envelopes) and `v1/<id>/u` (updates) and subscribe to
+`v1/<id>/a` (acknowledgements) and `v1/<id>/c` (commands). The gateway's may subscribe to every `r` and `u` and publish every `a` and
 `c`. Nobody may do anything else, and nobody without a certificate of our authority gets past the handshake.
 
 A device may be admitted with one certificate only, by that certificate's own name: another one of the same device, or
@@ -176,9 +176,11 @@ class Broker:
 
     def _write_config(self) -> None:
         certificate, key = self.authority.server()
-        users = [self._user(f"CN={GATEWAY}", publish=["v1.*.a", "v1.*.c"], subscribe=["v1.*.r"])]
+        users = [self._user(f"CN={GATEWAY}", publish=["v1.*.a", "v1.*.c"], subscribe=["v1.*.r", "v1.*.u"])]
         users += [
-            self._user(name, publish=[f"v1.{device}.r"], subscribe=[f"v1.{device}.a", f"v1.{device}.c"])
+            self._user(
+                name, publish=[f"v1.{device}.r", f"v1.{device}.u"], subscribe=[f"v1.{device}.a", f"v1.{device}.c"]
+            )
             for device, names in sorted(self._devices.items())
             for name in names or (f"CN={device}",)
         ]

@@ -25,6 +25,7 @@ from host_tools.eventlog import EventLog
 from host_tools.silence import Holes, Silence
 from host_tools.sources.mqtt import Message, MqttSource
 from host_tools.store import Store, Transaction, now_ms, sqlite_url
+from host_tools.updates import Serving
 from host_tools.verify import Note, Reason, missing, verify
 from vigil.wire import ack, request
 
@@ -69,6 +70,7 @@ class Result:
     rejected: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[tuple[str, Note]] = field(default_factory=list)
     missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    status: dict[str, dict[int, int]] = field(default_factory=dict)  # the newest that each device says of itself
 
 
 class Gateway:
@@ -87,13 +89,18 @@ class Gateway:
         self._silence = Silence(silence_s)
         self._holes = Holes(ask_s)
         self._look_s = 0.0  # when to look again who is enrolled
+        self._updates = Serving(store, source, log)
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. What is not committed by then stays with the broker and the devices."""
         self._source.start()
         try:
             while not stop.is_set():
-                messages = self._source.take(_TAKE, _TAKE_TIMEOUT_S)
+                taken = self._source.take(_TAKE, _TAKE_TIMEOUT_S)
+                messages = [message for message in taken if not message.update]
+                for message in taken:
+                    if message.update:
+                        self._updates.answer(message.device, message.payload)
                 if messages:
                     self.handle(messages, stop)
                 self.watch(now_ms() / 1000)
@@ -111,6 +118,7 @@ class Gateway:
         for message in messages:
             self._source.done(message)
         self._report(result)
+        self._updates.heard(result.acknowledge, result.status)
         now_s = now_ms() / 1000
         for device, ranges in result.missing.items():
             self._holes.seen(device, ranges, now_s)
@@ -181,6 +189,7 @@ class Gateway:
             total.rejected += part.rejected
             total.notes += part.notes
             total.missing |= part.missing
+            total.status |= part.status
         return total
 
     def _transact(self, messages: Sequence[Message], decide: Callable[[Transaction, Message, Result], None]) -> Result:
@@ -219,6 +228,8 @@ def _decide(transaction: Transaction, message: Message, result: Result) -> None:
     if outcome.verdict == "accepted":
         transaction.accept(message.device, message.payload, outcome)
         result.accepted += 1
+        if outcome.batch.status:
+            result.status[message.device] = dict(outcome.batch.status)
     else:
         transaction.duplicate(message.device)
         result.duplicates += 1

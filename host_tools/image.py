@@ -11,11 +11,12 @@ import json
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from host_tools import esp_image, interpreter
+from host_tools import esp_image, interpreter, release
 from host_tools.board import Board, load, profile
 from host_tools.errors import UserError
 from host_tools.paths import FIRMWARE
@@ -32,7 +33,9 @@ GEOMETRY: dict[str, Any] = {
 DISK_VERSION = 0x00020001
 LIMIT_BYTES = 256 * 1024  # of files, all profiles (DESIGN.md section 10)
 LEAN_MPY_BYTES = 48 * 1024
-_SOURCE = ("boot", "main")  # MicroPython starts these two by name, as source
+# Source: MicroPython starts two of these by name, and the third must outlive the MicroPython that it was flashed with.
+_LOADER = ("boot", "main", "loader")
+SLOT = "a"  # where an image's modules stand; an update goes to the other one (firmware/loader.py)
 _NAMESPACE = uuid.UUID("8b0f8f4e-5c3e-5d0c-9a55-6f1f0f2a7f10")  # of serial numbers of bills of material
 
 
@@ -64,13 +67,16 @@ def build(board: Board, profile_name: str | None = None, *, arch: str | None = N
     """
     chosen = profile(profile_name or board.profile)
     program = chosen.program(board.sensors, board.sources())
-    files = {f"{name}.py": (FIRMWARE / f"{name}.py").read_bytes() for name in _SOURCE}
+    files = {f"{name}.py": (FIRMWARE / f"{name}.py").read_bytes() for name in _LOADER}
     modules = {path: text for path, text in program.items() if path not in files}
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
         interpreter.compile_sources(out, modules, march=arch or board.arch)
         for file in sorted(out.rglob("*.mpy")):
-            files["lib/" + file.relative_to(out).as_posix()] = file.read_bytes()
+            files[f"{SLOT}/lib/" + file.relative_to(out).as_posix()] = file.read_bytes()
+    files[f"{SLOT}/release"] = release.manifest(
+        number=0, version=version("vigil-monitor"), model=board.name, profile=chosen.name, files=slot_files(files)
+    )
     files = dict(sorted(files.items()))
     image = Image(board, chosen.name, arch or board.arch, files, pack(files, board.vfs_bytes))
     if image.file_bytes > LIMIT_BYTES:
@@ -78,6 +84,33 @@ def build(board: Board, profile_name: str | None = None, *, arch: str | None = N
             f"the image has {image.file_bytes} bytes of files, the limit is {LIMIT_BYTES}", "leave modules out"
         )
     return image
+
+
+def slot_files(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The modules of an image's slot, by path below its lib folder."""
+    start = f"{SLOT}/lib/"
+    return {path.removeprefix(start): content for path, content in files.items() if path.startswith(start)}
+
+
+def unpack(image: bytes) -> dict[str, bytes]:
+    """The files of a LittleFS image, by path. Raises UserError where it is none."""
+    try:
+        from littlefs import LittleFS, LittleFSError
+    except ImportError:
+        raise UserError("littlefs-python is not installed", "pip install 'vigil-monitor[board]'") from None
+    files = {}
+    try:
+        fs = LittleFS(block_size=BLOCK, block_count=len(image) // BLOCK, mount=False, **GEOMETRY)
+        fs.context.buffer = bytearray(image)
+        fs.mount()
+        for folder, _, names in fs.walk("/"):
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}"
+                with fs.open(path, "rb") as file:
+                    files[path.removeprefix("/")] = file.read()
+    except (LittleFSError, ValueError) as e:
+        raise UserError("this is not a file system image", f"vigil image makes one ({e})") from None
+    return files
 
 
 def pack(files: dict[str, bytes], size: int) -> bytes:

@@ -23,7 +23,8 @@ from host_tools.verify import DeviceState, Outcome
 
 SCHEMA = 2
 DRIFT = 10_000  # a device's clock is off by at most one ms in so many (vigil.link.utc)
-EVENTS = ("silent", "heard again")  # lines of the audit that are no refusals
+# Lines of the audit that are no refusals.
+EVENTS = ("silent", "heard again", *(f"update {what}" for what in ("offered", "confirmed", "rolled back", "refused")))
 EXCERPT_BYTES = 256  # of a refused message: enough to recognise it, too little to fill a disk with
 _BUSY_MS = 1000  # how long SQLite itself waits for a lock; the gateway's back-off takes over after that
 
@@ -257,6 +258,11 @@ class Transaction:
         self._readings: list[dict] = []
         self._audit: list[dict] = []
         self._gone: dict[tuple[str, int, int], dict] = {}
+
+    @property
+    def connection(self) -> sa.Connection:
+        """For what other tables keep in the same transaction."""
+        return self._connection
 
     def device(self, device: str) -> DeviceState | None:
         """What is known of a device, this transaction's own decisions included; None when it is unknown."""

@@ -19,12 +19,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from boards.virtual.scenario import Scenario
 from boards.virtual.server import Server
-from host_tools import board, children, interpreter
+from host_tools import board, children, interpreter, release
 from host_tools.errors import UserError
-from host_tools.paths import BOARDS
+from host_tools.paths import BOARDS, FIRMWARE
 
 _BOARD_FILES = ("board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
-_SENSORS = ("max30102", "max30003", "ad8232", "lis3dh")  # all that may be wired to it
+_LOADER = ("boot.mpy", "loader.mpy", "main.mpy", "run.mpy")
+RESTART = 75  # exit status of a device that wants to start again
+# What may be wired to a virtual device of a profile. lean: the accelerometer alone would take 30 KB.
+_SENSORS = {"lean": ("max30102", "max30003", "ad8232"), "full": ("max30102", "max30003", "ad8232", "lis3dh")}
 _END = "VIGIL-END "
 _PROVE_S = 60
 BOARD_HEAP_KB = 17  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
@@ -36,8 +39,21 @@ HEAPS_KB = {"lean": interpreter.HEAP_KB, "full": 512}
 def device_tree(profile: str, engine: str) -> Path:
     """Folder with what a virtual device of `profile` carries: the firmware and the MicroPython side of its board."""
     own = {Path(name).stem: BOARDS / "virtual" / name for name in _BOARD_FILES}
-    program = board.profile(profile).program(_SENSORS, own)
+    program = board.profile(profile).program(_SENSORS[profile], own)
     return interpreter.cached(program, march=interpreter.march_of(engine))
+
+
+def slot_files(profile: str, engine: str = "viper") -> dict[str, bytes]:
+    """Modules of a virtual device as a release carries them, by path: all but the loader's."""
+    tree = device_tree(profile, engine)
+    found = {file.relative_to(tree).as_posix(): file.read_bytes() for file in sorted(tree.rglob("*.mpy"))}
+    return {path: content for path, content in found.items() if path not in _LOADER}
+
+
+def loader_tree() -> Path:
+    """Folder with what no update touches: loader, boot.py, main.py, and what starts them on a PC."""
+    sources = {name: (FIRMWARE / name).read_text() for name in ("boot.py", "loader.py", "main.py")}
+    return interpreter.cached(sources | {"run.py": (BOARDS / "virtual" / "run.py").read_text()}, march=None)
 
 
 def board_tree() -> Path:
@@ -56,11 +72,15 @@ def launch(
     profile: str = "full",
     until_ms: int | None = None,
     extra: dict[str, str] | None = None,
+    tree: Path | None = None,
 ) -> subprocess.Popen:
-    """Start the interpreter on `what` (a script, or "-m", module) with the virtual board around it."""
+    """Start the interpreter on `what` (a script, or "-m", module) with the virtual board around it.
+
+    tree: folder with what it imports, instead of the whole device's.
+    """
     state.mkdir(parents=True, exist_ok=True)
     heap_kb = HEAPS_KB[profile] + BOARD_HEAP_KB
-    tree = device_tree(profile, engine)
+    tree = tree or device_tree(profile, engine)
     folders = [folder.resolve() for folder in interpreter.import_path(engine, tree)]  # it runs elsewhere
     environment = interpreter.environment(*folders)
     environment |= {"VIGIL_STATE": str(state.resolve()), "VIGIL_LINK": server.address, "VIGIL_SPEED": str(speed)}
@@ -81,7 +101,9 @@ class VirtualWearer:
 
     speed: virtual over real time at most (0: no limit). engine: viper or bytecode. profile: of boards/profiles.toml,
     full or lean, each with its heap. duration_s: virtual seconds until
-    the firmware seals what it has, drains its queue and ends by itself; None: it runs until stop().
+    the firmware seals what it has, drains its queue and ends by itself; None: it runs until stop(). slots: it runs from
+    a slot of its own flash, as an image has it, and can be updated; `status` is then RESTART where it wants to be
+    started again.
     """
 
     def __init__(
@@ -93,6 +115,7 @@ class VirtualWearer:
         engine: str = "viper",
         profile: str = "full",
         duration_s: float | None = None,
+        slots: bool = False,
     ):
         self.state = Path(state)
         self.scenario = scenario
@@ -100,6 +123,7 @@ class VirtualWearer:
         self.engine = engine
         self.profile = profile
         self.duration_s = duration_s
+        self.slots = slots
         self.log_path = self.state / "device.log"
         self.status: int | None = None  # exit status of the interpreter, once it has ended by itself
         self._running: dict = {}
@@ -180,6 +204,8 @@ class VirtualWearer:
         )
         until_ms = None if self.duration_s is None else round(1000 * self.duration_s)
         self.state.mkdir(parents=True, exist_ok=True)
+        if self.slots and not (self.state / "a").exists():
+            self._install()
         try:
             with self.log_path.open("ab") as log:
                 self._running["process"] = launch(
@@ -192,10 +218,19 @@ class VirtualWearer:
                     engine=self.engine,
                     profile=self.profile,
                     until_ms=until_ms,
+                    tree=loader_tree() if self.slots else None,
                 )
         except BaseException:
             self.stop()
             raise
+
+    def _install(self) -> None:
+        """What `vigil flash` does."""
+        files = slot_files(self.profile, self.engine)
+        for path, content in files.items():
+            _replace(self.state / "a" / "lib" / path, content)
+        about = release.manifest(number=0, version="0", model="virtual", profile=self.profile, files=files)
+        _replace(self.state / "a" / "release", about)
 
     def stop(self) -> None:
         """Switch the device off, as a cut of power does. Idempotent."""

@@ -7,5 +7,6 @@ include("$(PORT_DIR)/boards/manifest.py")  # noqa: F821  these four are manifest
 package("vigil", base_path="../../firmware", opt=3)  # noqa: F821
 module("boot.py", base_path="../../firmware", opt=3)  # noqa: F821
 module("main.py", base_path="../../firmware", opt=3)  # noqa: F821
+module("loader.py", base_path="../../firmware", opt=3)  # noqa: F821
 module("esp32_common.py", base_path="../esp32", opt=3)  # noqa: F821
 module("board.py", opt=3)  # noqa: F821

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from host_tools.errors import UserError
 
 ENVELOPES = "v1/+/r"
+UPDATES = "v1/+/u"  # what devices ask and say about updates: at QoS 0, since they ask again
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEPALIVE_S = 15
 _BACKOFF_S = (1, 8)
@@ -28,13 +29,17 @@ _INFLIGHT = 1000  # acknowledgements to devices under way at a time
 
 @dataclass(frozen=True)
 class Message:
-    """One envelope as it came. connection and mid identify it towards the broker."""
+    """One envelope, or where `update` is set what a device says about its update, as it came.
+
+    connection and mid identify an envelope towards the broker.
+    """
 
     device: str  # as the topic claims
     payload: bytes
     connection: int
     mid: int
     redelivered: bool = False  # the broker says that it has delivered this before
+    update: bool = False
 
 
 class MqttSource:
@@ -115,15 +120,16 @@ class MqttSource:
             self._event("refused", reason=str(reason))
             return
         self._connection += 1
-        self._client.subscribe(ENVELOPES, qos=1)
+        self._client.subscribe([(ENVELOPES, 1), (UPDATES, 0)])
         self._event("connected", broker=f"{self._host}:{self._port}")
 
     def _on_disconnect(self, _client, _userdata, _flags, reason, _properties) -> None:
         self._event("disconnected", reason=str(reason))
 
     def _on_message(self, _client, _userdata, message: mqtt.MQTTMessage) -> None:
-        device = message.topic.split("/")[1]
-        self._messages.put(Message(device, bytes(message.payload), self._connection, message.mid, message.dup))
+        _, device, kind = message.topic.split("/")
+        came = (bytes(message.payload), self._connection, message.mid, message.dup)
+        self._messages.put(Message(device, *came, update=kind == "u"))
 
 
 def _context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:

@@ -49,12 +49,14 @@ esp32_port.install(CHIP)
 vfs.mount(vfs.VfsLfs2(Flash(), readsize=32, progsize=32, lookahead=32), "/flash")
 os.chdir("/flash")
 sys.path[:] = ["", ".frozen", "/flash/lib"]  # what '/' is on the chip is /flash here
+import boot  # noqa: E402, F401
+
+assert sys.path[-1] == "/flash/a/lib"
 import esp32_common  # noqa: E402
 
 esp32_common.Esp32Board.fs = "/flash/data"
 esp32_common.Esp32Board.until_ms = MS
-assert esp32_common.__file__.startswith("/flash/") or "lib" in esp32_common.__file__
-import boot  # noqa: E402, F401
+assert esp32_common.__file__.startswith("/flash/a/lib/")
 import main  # noqa: E402, F401
 
 print(

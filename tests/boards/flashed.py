@@ -121,7 +121,7 @@ port.install(CHIP)
 vfs.mount(vfs.VfsLfs2(Flash(), readsize=32, progsize=32, lookahead=32), "/flash")
 os.chdir("/flash")
 sys.path[:] = ["", ".frozen", "/flash/lib"]  # what "/" is on the chip is /flash here
+import boot  # noqa: E402, F401
 import esp32_common  # noqa: E402
 
 esp32_common.Esp32Board.fs = "/flash/data"
-import boot  # noqa: E402, F401

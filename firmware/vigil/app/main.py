@@ -13,6 +13,7 @@ from vigil.app.identity import load_or_create
 from vigil.app.pipeline import Pipeline
 from vigil.app.publish import Publisher, Sealer
 from vigil.app.supervise import Health, Supervisor
+from vigil.app.updates import Updates
 from vigil.app.uplink import Uplink
 from vigil.core.errors import ConfigError
 from vigil.core.log import ERROR, INFO, log
@@ -55,10 +56,11 @@ class Monitor:
         pipeline = Pipeline()
         self.health = Health(pipeline.push)
         self.acquisition = Acquisition(board, self.health.push)
-        utc = Utc()
+        self.utc = utc = Utc()
         self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
         self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, self.uplink.wake, utc)
         self.client = self._client(signer.device_id)
+        self.updates = self.uplink.updates = Updates(self, signer.device_id)
 
     def _client(self, device_id: str):
         """Return the link's client, None on a device that was not provisioned: it measures and keeps."""
@@ -83,7 +85,7 @@ class Monitor:
         """Return the device's state for a batch; collects garbage, so that the heap's figures mean something."""
         gc.collect()
         self.heap_peak = max(self.heap_peak, gc.mem_alloc())
-        return {
+        status = {
             _HEAP_FREE: gc.mem_free(),
             _WAITING: len(self.journal),
             _LOST_SAMPLES: self.acquisition.ecg.lost + self.acquisition.ppg.lost,
@@ -96,6 +98,7 @@ class Monitor:
             _PPG_PPM: self.health.rate_error_ppm(PPG, 10000),
             _DAMAGED: self.journal.damaged,
         }
+        return self.updates.status(status)
 
     async def run(self) -> None:
         """Work until board.until_ms where it is set, else for ever."""
@@ -110,6 +113,7 @@ class Monitor:
             sending = [
                 asyncio.create_task(keep("link", self.client.run)),
                 asyncio.create_task(keep("uplink", self.uplink.run)),
+                asyncio.create_task(keep("updates", self.updates.run)),
             ]
         until_ms = getattr(self.board, "until_ms", None)
         if until_ms is None:

@@ -30,8 +30,17 @@ def decompress(data: bytes):
     return (P - x if x & 1 != sign else x), y
 
 
-def multiply_two(s: int, k: int, x: int, y: int) -> tuple:
-    """Return s * base point + k * (x, y)."""
+def finished(steps):
+    """Return what the generator `steps` returns, without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as e:
+            return e.value
+
+
+def multiplying(s: int, k: int, x: int, y: int):
+    """Return s * base point + k * (x, y): a generator that yields after each 4 of 256 bits."""
     base_x, base_y = decompress(_BASE)
     base_t = 2 * _D * base_x * base_y % P
     t = 2 * _D * x * y % P
@@ -42,7 +51,14 @@ def multiply_two(s: int, k: int, x: int, y: int) -> tuple:
             point = add(point, base_y + base_x, base_y - base_x, base_t)
         if k >> i & 1:
             point = add(point, y + x, y - x, t)
+        if not i & 3:
+            yield
     return point
+
+
+def multiply_two(s: int, k: int, x: int, y: int) -> tuple:
+    """Return s * base point + k * (x, y)."""
+    return finished(multiplying(s, k, x, y))
 
 
 def is_identity(point: tuple) -> bool:
@@ -53,6 +69,11 @@ def is_identity(point: tuple) -> bool:
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Return whether `signature` of `message` was made by the holder of `public_key`. Never raises on bad bytes."""
+    return finished(verifying(public_key, message, signature))
+
+
+def verifying(public_key: bytes, message: bytes, signature: bytes):
+    """Return what verify() returns: a generator that yields 64 times, about equally far apart."""
     if len(public_key) != 32 or len(signature) != 64:
         return False
     s = integer(signature[32:])
@@ -61,7 +82,8 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         return False
     x, y = point
     k = integer(sha512(signature[:32] + public_key + message)) % ORDER
-    return encode(multiply_two(s, k, P - x, y)) == signature[:32]
+    point = yield from multiplying(s, k, P - x, y)
+    return encode(point) == signature[:32]
 
 
 def is_sound_key(public_key: bytes) -> bool:

@@ -1,0 +1,99 @@
+"""Fetches a release piece by piece into the idle slot, checks it, and puts it on trial."""
+
+import asyncio
+import os
+import sys
+
+import loader
+from micropython import const
+
+from vigil.core.errors import TrustError
+from vigil.core.log import INFO, log
+from vigil.ota.release import NO_ROOM, Device, check, opening
+from vigil.ota.slot import Slot
+from vigil.wire import update
+
+_PIECE = const(1024)  # bytes asked for at once
+_GAP_MS = const(100)  # between pieces: at most 10 KB/s
+_WAIT_MS = const(15_000)  # for a piece; doubles while none comes
+_WAIT_MAX_MS = const(240_000)
+_BLOCK = const(4096)
+_RESERVE = const(65_536)  # bytes of flash that stay for readings
+
+
+async def _drive(steps):
+    """Run a generator to its end with pauses for the others; return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as e:
+            return e.value
+        await asyncio.sleep_ms(0)
+
+
+async def fetch(job, signed: bytes):
+    """Fetch what `signed` offers; return None when it is on trial from the next start on.
+
+    Another offer that comes meanwhile ends it: it is returned. Raises TrustError with the reason's number.
+    """
+    slot = Slot(loader.slot(1 - loader.running), os, open)
+    try:
+        return await _fetch(job, slot, signed)
+    except OSError:
+        slot.forget()
+        raise TrustError(NO_ROOM)
+    except Exception:
+        slot.forget()
+        raise
+    finally:
+        slot.close()
+
+
+async def _fetch(job, slot, signed):
+    board = job.monitor.board
+    release = await _drive(opening(signed, board.keystore.get("release.key")))
+    now_ms = board.clock.ms()
+    utc = job.monitor.utc.at(now_ms)
+    device = Device(
+        board.name,
+        job.profile,
+        sys.implementation._mpy,
+        loader.VERSION,
+        job.floor,
+        job.updates.failed,
+        utc[0] + now_ms if utc else None,
+    )
+    check(release, device)
+    log(INFO, "update", "release %d (%s)" % (release.number, release.version))
+    if slot.read("offer") == signed:
+        slot.resume(release)
+    else:
+        await _drive(slot.clear())
+        _, size, _, free = os.statvfs(loader.slot(loader.running))[:4]
+        if free * size < release.total_bytes + release.files * _BLOCK + _RESERVE:
+            raise TrustError(NO_ROOM)
+        slot.begin(release, signed)
+    wait_ms = _WAIT_MS
+    while not slot.complete:
+        piece = await _ask(job, release, slot.offset, wait_ms)
+        if piece is None:
+            wait_ms = min(2 * wait_ms, _WAIT_MAX_MS)
+        elif len(piece) == 1:
+            if piece[0] != signed:
+                return piece[0]
+        elif piece[:2] == (release.number, slot.offset):
+            slot.write(piece[2])
+            wait_ms = _WAIT_MS
+            await asyncio.sleep_ms(_GAP_MS)
+    await _drive(slot.verify())
+    slot.finish()
+    loader.try_other(release.number, job.sensors())
+    log(INFO, "update", "release %d is complete" % release.number)
+    return None
+
+
+async def _ask(job, release, offset, wait_ms):
+    """Ask for a piece; return the next message, None where none comes in wait_ms."""
+    length = min(_PIECE, release.total_bytes - offset)
+    await job.send(update.want(release.number, offset, length))
+    return await job.message(wait_ms)

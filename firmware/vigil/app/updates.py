@@ -1,0 +1,88 @@
+"""Updates, as far as every device carries them: which release runs, and when to load the rest of the code."""
+
+import asyncio
+import gc
+import sys
+
+import loader
+from micropython import const
+
+from vigil.app.config import stored_number
+from vigil.wire import cbor
+
+_RUNNING = const(13)  # keys of the status in a batch (SPEC.md)
+_FAILED = const(14)
+_WHY = const(15)
+_ON_TRIAL = const(16)
+_PARTS = ("app.update", "app.trial", "app.fetch", "ota.slot", "ota.release", "crypto.ed25519_verify", "wire.update")
+
+
+class Updates:
+    """One device's updates. monitor: app.main.Monitor. number: of the running release, 0 where it came by none.
+
+    record: the loader's. message, event: the last that came, for app.update.
+    """
+
+    def __init__(self, monitor, device_id: str):
+        self.monitor = monitor
+        self.topic = b"v1/" + device_id.encode() + b"/u"
+        self.message = None
+        self.event = asyncio.Event()
+        self.record = loader.read()
+        self.number = 0
+        if loader.running is not None:
+            with open(loader.slot(loader.running) + "/release", "rb") as file:
+                self.number = cbor.decode(file.read())[1]
+
+    @property
+    def failed(self) -> int:
+        """Number of the release that was rolled back last, 0: none."""
+        return self.record[loader.RELEASE] if self.record[loader.WHY] else 0
+
+    def status(self, out: dict) -> dict:
+        """Add to the status of a batch what runs and what has failed; return it."""
+        if loader.running is not None:
+            out[_RUNNING] = self.number
+            if loader.trial:
+                out[_ON_TRIAL] = 1
+        if self.failed:
+            out[_FAILED] = self.failed
+            out[_WHY] = self.record[loader.WHY]
+        return out
+
+    def take(self, payload: bytes) -> bool:
+        """Take a message of the command topic if it is about updates (wire.update); the latest counts."""
+        if payload[1:3] not in (b"\x01\x02", b"\x01\x03"):
+            return False
+        self.message = payload
+        self.event.set()
+        return True
+
+    def interrupted(self):
+        """Return the offer whose fetch was interrupted, None where none was."""
+        try:
+            with open(loader.slot(1 - loader.running) + "/offer", "rb") as file:
+                return file.read()
+        except OSError:
+            return None
+
+    def _due(self) -> bool:
+        """Tell whether there is something to do after a start."""
+        floor = stored_number(self.monitor.board, "release.floor")
+        return loader.trial or self.failed or self.number > floor or self.interrupted() is not None
+
+    async def run(self) -> None:
+        """Do what there is to do, for ever."""
+        due = loader.running is not None and self._due()
+        while True:
+            if not due:
+                await self.event.wait()
+            due = False
+            from vigil.app.update import Update
+
+            await Update(self).run()
+            for name in _PARTS:  # what it needed goes again
+                package, _, module = ("vigil." + name).rpartition(".")
+                if sys.modules.pop("vigil." + name, None) and hasattr(sys.modules[package], module):
+                    delattr(sys.modules[package], module)
+            gc.collect()

@@ -1,0 +1,1 @@
+"""Updates: what is accepted, and the slot that it is written to."""

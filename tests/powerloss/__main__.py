@@ -1,8 +1,8 @@
 """`make powercut`: 500 seals, acknowledgements and rotations, and four updates, the power cut before and within every
 change of flash.
 
-Prints a line of JSON for each, and one of what eight hours and a day ask of the flash. Exit 1 where a batch is lost, a sequence
-used twice, a start fails or an incomplete release is started.
+Prints a line of JSON for each, and one of what eight hours and a day ask of the flash. Exit 1 where a batch is lost, a
+sequence used twice, a start fails or an incomplete release is started.
 """
 
 import subprocess

@@ -252,9 +252,11 @@ def main():
     fs = vfs.VfsLfs2(flash, mtime=False, **FORMAT)
     for folder in ("/a", "/a/lib", "/a/lib/vigil", "/a/lib/vigil/app", "/a/lib/vigil/dsp", "/a/lib/vigil/wire"):
         fs.mkdir(folder)
-    for path, content in [*RELEASES[0].files, (b"../release", RELEASES[0].release.payload)]:
-        with fs.open("/a/release" if path[:1] == b"." else "/a/lib/" + path.decode(), "wb") as file:
+    for path, content in RELEASES[0].files:
+        with fs.open("/a/lib/" + path.decode(), "wb") as file:
             file.write(content)
+    with fs.open("/a/release", "wb") as file:
+        file.write(RELEASES[0].release.payload)
     flash.before = cut(flash)
     confirmed, rolled_back, starts = 0, 0, 0
     d = Device(flash, PLAN)

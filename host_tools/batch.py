@@ -11,6 +11,8 @@ from typing import Any
 
 import cbor2
 
+from host_tools import waveform
+
 VERSION = 1
 
 # Limits, the same as in SPEC.md section 6 (a test compares).
@@ -30,7 +32,11 @@ MIN_UTC_MS, MAX_UTC_MS = 1_577_836_800_000, 4_102_444_800_000  # 2020, 2100
 MAX_UNCERTAINTY_MS = 86_400_000
 
 MAX_GONE = 16  # ranges
-_KEYS = {0, 1, 2, 3, 4, 5, 6, 8, 9, 10}
+MAX_WAVEFORMS = 4  # in a batch
+MAX_BLOCKS = 64  # of a waveform
+MAX_PERIOD_US = 1_000_000
+MAX_BLOCK_FLAGS = 255
+_KEYS = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 _REQUIRED = {0, 1, 2, 3, 4, 6, 9}
 
 
@@ -61,6 +67,46 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Consecutive samples: device time of the first, their period, records' flags, and the compressed bytes."""
+
+    t_ms: int
+    period_us: int
+    flags: int
+    data: bytes
+    rows: int
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """A part of what one source measured. columns: as in a SampleBlock. cause: records.WAVE_*. strip: its number since
+    the start of the device, 0 where somebody asked for it; event_ms: device time of what happened."""
+
+    source: int
+    columns: tuple[int, ...]
+    cause: int
+    strip: int
+    event_ms: int
+    blocks: tuple[Block, ...]
+
+    @property
+    def t_start_ms(self) -> int:
+        """Device time of the first sample."""
+        return self.blocks[0].t_ms
+
+    @property
+    def t_end_ms(self) -> int:
+        """Device time after the last sample."""
+        last = self.blocks[-1]
+        return last.t_ms + last.rows * last.period_us // 1000
+
+    @property
+    def rows(self) -> int:
+        """Samples of each column."""
+        return sum(block.rows for block in self.blocks)
+
+
+@dataclass(frozen=True)
 class Batch:
     """One decoded batch. Times are milliseconds of the device; utc = (UTC ms at device time 0, uncertainty ms)."""
 
@@ -72,6 +118,7 @@ class Batch:
     readings: tuple[Reading, ...]
     utc: tuple[int, int] | None
     status: dict[int, int]
+    waveforms: tuple[Waveform, ...] = ()
     gone: tuple[tuple[int, int], ...] = ()  # first and last of sequences that the device does not have any more
 
 
@@ -127,6 +174,7 @@ def decode(payload: bytes) -> Batch:
         readings=tuple(_readings(value[6], t0_ms)),
         utc=_utc(value[5]) if 5 in value else None,
         status=_status(value[8]) if 8 in value else {},
+        waveforms=tuple(_waveforms(value[7], t0_ms)) if 7 in value else (),
         gone=tuple(_gone(value[10], seq)) if 10 in value else (),
     )
 
@@ -158,6 +206,43 @@ def _status(value: Any) -> dict[int, int]:
         _integer(key, 0, MAX_STATUS_KEY, "status key"): _integer(item, -MAX_STATUS, MAX_STATUS, "status value")
         for key, item in value.items()
     }
+
+
+def _waveforms(value: Any, t0_ms: int) -> Iterable[Waveform]:
+    if not 0 < len(_array(value, None, "waveforms")) <= MAX_WAVEFORMS:
+        raise Malformed("number of waveforms")
+    for one in value:
+        source, columns, cause, strip, event, blocks = _array(one, 6, "a waveform")
+        if not 0 < len(_array(columns, None, "columns")) <= waveform.MAX_COLUMNS:
+            raise Malformed("number of columns")
+        if not 0 < len(_array(blocks, None, "blocks")) <= MAX_BLOCKS:
+            raise Malformed("number of blocks")
+        yield Waveform(
+            source=_integer(source, 1, 255, "source"),
+            columns=tuple(_integer(column, 0, 255, "column") for column in columns),
+            cause=_integer(cause, 0, 255, "cause"),
+            strip=_integer(strip, 0, MAX_UINT32, "strip"),
+            event_ms=t0_ms + _integer(event, -MAX_FROM_T0_MS, MAX_FROM_T0_MS, "event"),
+            blocks=tuple(_blocks(blocks, t0_ms)),
+        )
+
+
+def _blocks(value: list, t0_ms: int) -> Iterable[Block]:
+    for one in value:
+        start, period, flags, data = _array(one, 4, "a block")
+        if type(data) is not bytes:
+            raise Malformed("a block must be bytes")
+        try:
+            rows = waveform.rows(data)
+        except waveform.BadBlock as e:
+            raise Malformed(f"a block: {e}") from e
+        yield Block(
+            t_ms=t0_ms + _integer(start, -MAX_FROM_T0_MS, MAX_FROM_T0_MS, "start of a block"),
+            period_us=_integer(period, 1, MAX_PERIOD_US, "period"),
+            flags=_integer(flags, 0, MAX_BLOCK_FLAGS, "flags of a block"),
+            data=data,
+            rows=rows,
+        )
 
 
 def _readings(series: Any, t0_ms: int) -> Iterable[Reading]:

@@ -3,8 +3,9 @@
 import re
 
 from host_tools import batch as reader
-from host_tools import verify
+from host_tools import verify, waveform
 from host_tools.paths import FIRMWARE
+from signal_models.design.waveform import PREDICTORS_Q8
 from vigil.app import identity
 from vigil.core import records
 from vigil.crypto.signer import PROOF_PREFIX
@@ -38,6 +39,10 @@ def test_limits():
         "utc offset to, ms": reader.MAX_UTC_MS,
         "utc uncertainty, ms": reader.MAX_UNCERTAINTY_MS,
         "ranges that are gone": reader.MAX_GONE,
+        "waveforms in a batch": reader.MAX_WAVEFORMS,
+        "columns of a waveform": waveform.MAX_COLUMNS,
+        "blocks of a waveform": reader.MAX_BLOCKS,
+        "block, bytes": waveform.MAX_BLOCK_BYTES,
         "items in an acknowledgement": source_constant("wire/ack.py", "_MAX_ITEMS"),
     }
 
@@ -64,3 +69,10 @@ def test_batch_keys():
     cddl = SPEC.split("batch = {")[1].split("\n}")[0]
     assert {int(key) for key in re.findall(r"^  \??\s*(\d+):", cddl, re.M)} == reader._KEYS
     assert {int(key) for key in re.findall(r"^  (\d+):", cddl, re.M)} == reader._REQUIRED
+
+
+def test_predictors():
+    table = SPEC.split("`w[p]`, newest step first: ")[1].split(".\n")[0].replace("\n", " ")
+    rows = [part.split(":") for part in table.split("/")]
+    assert [int(number) for number, _ in rows] == list(range(16))
+    assert tuple(tuple(map(int, weights.split())) for _, weights in rows) == PREDICTORS_Q8

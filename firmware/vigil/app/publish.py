@@ -8,7 +8,7 @@ from micropython import const
 from vigil.app.config import store_number
 from vigil.core.errors import StoreError
 from vigil.core.log import WARN, log
-from vigil.core.records import FALL, PRESENT, RHYTHM, RHYTHM_SINUS
+from vigil.core.records import FALL, PRESENT, RHYTHM, RHYTHM_SINUS, WAVE_FALL, WAVE_RHYTHM
 from vigil.store.journal import EVENT, VITALS
 from vigil.wire import batch, envelope
 
@@ -16,6 +16,8 @@ PERIOD_MS = const(10_000)
 _STATUS_EVERY = const(6)  # batches
 _MAX_READINGS = const(60)  # in one batch: keeps its encoding near 1 KB however late it is
 _BACKLOG = const(30)  # envelopes that wait: the host has been away for five minutes
+_STRIPS_AWAY = const(8)  # strips kept while the host is long away: at most a fifth of the journal
+_STRIP_PAUSE_MS = const(200)
 _MAX_KEPT = const(180)  # readings kept in memory while the flash takes nothing
 _RESERVE = const(256)  # sequences reserved in the keystore at once (43 minutes)
 _FLOOR = "seq.floor"  # keystore: above every sequence used so far, whatever happens to the file system
@@ -45,15 +47,28 @@ class Sealer:
         return self.seal_us // self.count if self.count else 0
 
 
+def _sound(reading) -> bool:
+    """Tell whether the host takes such a reading (SPEC.md section 6): a fault of an estimator's must not cost others."""
+    try:
+        return (
+            0 <= reading.quality_pct <= 100
+            and 0 <= reading.absent_reason <= 63
+            and 0 <= reading.t_end_ms - reading.t_start_ms <= 3_600_000
+            and (reading.mantissa is None or abs(reading.mantissa) <= 0x7FFFFFFF)
+        )
+    except TypeError:
+        return False
+
+
 class Publisher:
     """Collects the readings of `pipeline` and appends sealed batches to `journal`.
 
     boot: number of this start. status() -> dict of small integers for each sixth batch (keys in SPEC.md). utc:
     link.utc.Utc. on_sealed() is called after each append. floor: as kept in the keystore. sealed: batches of this boot.
-    lost_readings: given up because the flash took nothing for a long time.
+    lost_readings: given up because the flash took nothing for a long time, or no batch can hold them. strips: store.strips.Strips, None without.
     """
 
-    def __init__(self, board, pipeline, journal, boot: int, floor: int, status, on_sealed, utc=None):
+    def __init__(self, board, pipeline, journal, boot: int, floor: int, status, on_sealed, utc=None, strips=None):
         self._board = board
         self._pipeline = pipeline
         self._journal = journal
@@ -62,6 +77,9 @@ class Publisher:
         self._status = status
         self._on_sealed = on_sealed
         self._utc = utc
+        self._strips = strips
+        self._strips_to = 0  # number of the last one that may be kept
+        self._status_at = 0  # `sealed` at which the next status is due
         self._rhythm = None
         self._kept = []
         self.sealed = 0
@@ -81,39 +99,86 @@ class Publisher:
             self.beats += 1
             if self.beats & 1 or len(self._journal) < _BACKLOG:
                 self.seal()
+            if self._strips:
+                await self._give_out(self._strips)
 
     def seal(self) -> None:
         """Seal what has been read since the last call; nothing read, nothing sealed."""
-        self._kept.extend(self._pipeline.take())
+        for reading in self._pipeline.take():
+            if _sound(reading):
+                self._kept.append(reading)
+            else:
+                self._give_up(1, "a reading of kind %s is impossible" % reading.kind)
+        seq = self._journal.next_seq
         try:
             while self._kept:
                 self._append(self._kept[:_MAX_READINGS])
                 del self._kept[:_MAX_READINGS]
+                seq = self._journal.next_seq
+        except (MemoryError, TypeError, ValueError) as e:
+            n = min(_MAX_READINGS, len(self._kept))
+            if self._journal.next_seq != seq:  # it is in flash, and signed when it is sent
+                del self._kept[:n]
+            elif isinstance(e, MemoryError):
+                log(WARN, "publish", "no memory for a batch")
+            else:
+                del self._kept[:n]
+                self._give_up(n, "no batch can hold these")
         except StoreError as e:
             log(WARN, "journal", str(e))
-            excess = len(self._kept) - _MAX_KEPT
-            if excess > 0:
-                del self._kept[:excess]
-                self.lost_readings += excess
+        excess = len(self._kept) - _MAX_KEPT
+        if excess > 0:
+            del self._kept[:excess]
+            self._give_up(excess, "flash or memory takes nothing")
 
-    def _append(self, readings) -> None:
+    def _give_up(self, n: int, why: str) -> None:
+        self.lost_readings += n
+        log(WARN, "publish", "%d readings lost: %s" % (n, why))
+
+    async def _give_out(self, strips) -> None:
+        """Seal the waveforms that are ready, one a turn: sealing holds up everything else."""
+        try:
+            while True:
+                if len(self._journal) < _BACKLOG:
+                    self._strips_to = strips.count + _STRIPS_AWAY
+                elif strips.stream_to_ms or strips.count > self._strips_to:
+                    return
+                piece = strips.piece(self._board.clock.ms())
+                if piece is None:
+                    return
+                self._append((), piece)
+                await asyncio.sleep_ms(_STRIP_PAUSE_MS)
+        except StoreError as e:
+            log(WARN, "journal", str(e))
+
+    def _append(self, readings, waveform=None) -> None:
         journal = self._journal
         seq = journal.next_seq
         if seq >= self._floor:
             self._floor = seq + _RESERVE
             store_number(self._board, _FLOOR, self._floor)
+        due = not waveform and self.sealed >= self._status_at
+        if due:
+            self._status_at = self.sealed + _STATUS_EVERY
         payload = batch.encode(
             boot=self._boot,
             seq=seq,
             prev_digest=journal.prev_digest,
             oldest_seq=journal.oldest_seq,
-            t0_ms=readings[0].t_start_ms,
+            t0_ms=readings[0].t_start_ms if readings else waveform[-1][0][0],
+            waveform=waveform,
             readings=readings,
             utc=self._utc.at(self._board.clock.ms()) if self._utc else None,
             gone=journal.gone,
-            status=None if self.sealed % _STATUS_EVERY else self._status(),
+            status=self._status() if due else None,
         )
-        journal.append(payload, EVENT if self._has_event(readings) else VITALS)
+        rhythm = self._rhythm
+        event = waveform[2] if waveform else self._has_event(readings)
+        try:
+            journal.append(payload, EVENT if event else VITALS)
+        except StoreError:
+            self._rhythm = rhythm  # it is tried again, and still begins then
+            raise
         journal.gone = []
         self.sealed += 1
         self._on_sealed()
@@ -124,8 +189,14 @@ class Publisher:
         for reading in readings:
             if reading.absent_reason == PRESENT:
                 if reading.kind == RHYTHM:
-                    event = event or reading.mantissa != (self._rhythm or RHYTHM_SINUS)
+                    if reading.mantissa != (self._rhythm or RHYTHM_SINUS):
+                        event = True
+                        if self._strips and reading.mantissa != RHYTHM_SINUS:
+                            self._strips.trigger(WAVE_RHYTHM, reading.t_end_ms)
                     self._rhythm = reading.mantissa
                 elif reading.kind == FALL:
-                    event = event or reading.mantissa > 0
+                    if reading.mantissa > 0:
+                        event = True
+                        if self._strips:
+                            self._strips.trigger(WAVE_FALL, reading.t_end_ms)
         return event

@@ -28,6 +28,13 @@ SETTLING = const(0x08)  # the front end was changed during this block; do not me
 RELATIVE = const(0x10)  # PPG without a meaningful DC: contact and SpO2 cannot be judged
 ABSENT = const(0x20)  # the part does not answer: a block without samples, pushed every REPORT_MS to say so
 
+# Why a waveform was kept (SPEC.md section 11).
+WAVE_ASKED = const(0)
+WAVE_RHYTHM = const(1)  # a rhythm other than sinus begins
+WAVE_RUN = const(2)  # three ventricular beats in a row
+WAVE_FALL = const(3)
+WAVE_BUTTON = const(4)  # the wearer pressed it
+
 REPORT_MS = const(2000)  # each estimator reports at least this often, in sample time
 
 # Kinds of readings: IEEE 11073-10101 MDC codes (partition 2, SCADA, in the upper 16 bits) where one exists,

@@ -59,7 +59,7 @@ def _columns(key: tuple, members: list, times) -> list:
     return [kind, exp10, unit, times, marks, values]
 
 
-def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, status=None, gone=()) -> bytes:
+def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, status=None, gone=(), waveform=None):
     """Return the payload of one envelope.
 
     boot: number of this start of the device. seq: number of the batch, +1 each across boots. prev_digest: 32 bytes,
@@ -67,7 +67,7 @@ def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, sta
     this one included. t0_ms: device time that the batch's times count from. readings: list of core Reading; of a
     withheld one only kind, times and reason are written. utc: (UTC milliseconds at device time 0, uncertainty in
     milliseconds) once known. status: dict of small integers, keys in SPEC.md. gone: ranges (first, last) of sequences
-    that the device was asked for and does not have any more.
+    that the device was asked for and does not have any more. waveform: of store.strips.Strips.piece, with device times.
     """
     t0_ms = max(t0_ms, 0)
     series = []
@@ -79,6 +79,10 @@ def encode(*, boot, seq, prev_digest, oldest_seq, t0_ms, readings, utc=None, sta
     batch = {0: VERSION, 1: boot, 2: seq, 3: prev_digest, 4: t0_ms, 6: series, 9: seq - oldest_seq}
     if utc is not None:
         batch[5] = list(utc)
+    if waveform:
+        *about, event_ms, blocks = waveform
+        blocks = [[start_ms - t0_ms, period_us, flags, block] for start_ms, period_us, flags, block in blocks]
+        batch[7] = [about + [event_ms - t0_ms, blocks]]
     if status:
         batch[8] = status
     if gone:

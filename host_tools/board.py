@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from host_tools.errors import UserError
-from host_tools.fold import fold_all
+from host_tools.fold import fold_all, module_name
+from host_tools.link import link, reached
 from host_tools.paths import BOARDS, FIRMWARE
 
 CHIP_NAMES = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
@@ -68,13 +69,16 @@ def load(name: str) -> Board:
 class Profile:
     """roots: modules whose imports decide what goes in (none: all). only_with: modules that only this part needs.
 
-    without: modules that the others do without when they are not there.
+    without: modules that the others do without when they are not there. linked: modules that become one with all that
+    they load, the first. doors: those of them that can still be imported by their own name.
     """
 
     name: str
     roots: list[str]
     only_with: dict[str, list[str]]
     without: list[str]
+    linked: list[str]
+    doors: list[str]
 
     def modules(self, sensors: Iterable[str]) -> dict[str, Path]:
         """Firmware modules with their sources, for a board with `sensors`: packages included, boot and main too."""
@@ -90,10 +94,15 @@ class Profile:
         return {name: file for name, file in every.items() if name in chosen}
 
     def program(self, sensors: Iterable[str], own: Mapping[str, Path]) -> dict[str, str]:
-        """Sources as a device carries them, by path: this profile's modules and the board's `own`, folded."""
+        """Sources as a device carries them, by path: the profile's modules and the board's `own`, folded and linked."""
         files = {file.relative_to(FIRMWARE).as_posix(): file for file in self.modules(sensors).values()}
         files |= {f"{name}.py": file for name, file in own.items()}
-        return fold_all({path: file.read_text() for path, file in files.items()}, strip=True)
+        texts = fold_all({path: file.read_text() for path, file in files.items()}, strip=True)
+        paths = {module_name(path): path for path in texts}
+        program = {name: texts[path] for name, path in paths.items()}
+        packages = {name for name, path in paths.items() if path.endswith("/__init__.py")}
+        group = [name for start in self.linked for name in reached(program, start) if name not in packages]
+        return {paths[name]: text for name, text in link(program, dict.fromkeys(group), self.doors).items()}
 
 
 def profile(name: str) -> Profile:

@@ -48,11 +48,12 @@ def fold(text: str, constants: Mapping[str, Mapping[str, int]], *, strip: bool =
 
 def fold_all(sources: Mapping[str, str], *, strip: bool = False) -> dict[str, str]:
     """Fold every module of a program, text by path (`vigil/core/log.py`), each with the constants of all."""
-    constants = public_constants({_module(path): text for path, text in sources.items()})
+    constants = public_constants({module_name(path): text for path, text in sources.items()})
     return {path: fold(text, constants, strip=strip) for path, text in sources.items()}
 
 
-def _module(path: str) -> str:
+def module_name(path: str) -> str:
+    """Name by which the module in a file is imported."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

@@ -95,14 +95,20 @@ class Pipeline:
 
     def _open(self, source):
         if source == ECG:
-            from vigil.estimators.ecg_channel import EcgChannel as Channel
+            from vigil.estimators.ecg_channel import EcgChannel
+
+            channel = EcgChannel(self._on_beat)
         elif source == PPG:
-            from vigil.estimators.ppg_channel import PpgChannel as Channel
+            from vigil.estimators.ppg_channel import PpgChannel
+
+            channel = PpgChannel(self._on_beat)
         elif source == ACC:
-            from vigil.estimators.acc_channel import AccChannel as Channel
+            from vigil.estimators.acc_channel import AccChannel
+
+            channel = AccChannel(self._on_beat)
         else:
             return None
-        channel = self._channels[source] = Channel(self._on_beat)
+        self._channels[source] = channel
         self._due_us[source] = REPORT_MS * 1000
         if PPG in self._channels and source in (PPG, ACC):
             self._join(self._channels[PPG].hand_over)

@@ -190,6 +190,10 @@ class Wifi:
         """Tell whether there is an address."""
         return self._wlan is not None and self._wlan.isconnected()
 
+    def rssi(self):
+        """Strength of the signal in dBm, 0 where there is none."""
+        return self._wlan.status("rssi") if self.isconnected() else 0
+
     def power_cycle(self):
         """Turn the radio off and on, and forget what it was doing."""
         wlan = self.wake()
@@ -311,8 +315,14 @@ class Esp32Board:
             self._ble = bluetooth.BLE()
         return self._ble
 
+    def ble_uuid(self, value):
+        """bluetooth.UUID of a 16-bit number or a text of 128 bits."""
+        import bluetooth
+
+        return bluetooth.UUID(value)
+
     def reset_cause(self):
-        """Why the device started, in a word."""
+        """Why the device started, in a word. The port knows no word for a brown-out: that is a start by power or watchdog."""
         cause = machine.reset_cause()
         for name in ("PWRON", "HARD", "WDT", "DEEPSLEEP", "SOFT"):
             if cause == getattr(machine, name + "_RESET"):

@@ -124,6 +124,10 @@ class Wifi:
         t_ms = self._clock.ms()
         return self._wanted and not any(a <= t_ms < b for a, b in self._outages)
 
+    def rssi(self):
+        """Strength of the signal in dBm, 0 where there is none."""
+        return -60 if self.isconnected() else 0
+
     def power_cycle(self):
         """Turn the radio off and on."""
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from vigil.app import config, identity
 from vigil.app.publish import Publisher
-from vigil.app.supervise import Health, Supervisor
+from vigil.app.supervise import Health, Supervisor, reset_number
 from vigil.app.uplink import Uplink
 from vigil.core.errors import ConfigError, LinkError, StoreError
 from vigil.core.records import BEAT_PER_MIN, DIMLESS, ECG, FALL, HEART_RATE, POOR_SIGNAL, RHYTHM, Reading, SampleBlock
@@ -483,6 +483,11 @@ def test_health_counts_what_the_pipeline_has_digested():
     assert health.rate_error_ppm(ECG, 4000) == -2494  # slower than nominal
 
 
+class NoMemory:
+    def watch(self):
+        pass
+
+
 if hasattr(asyncio, "sleep_ms"):  # MicroPython's: the tasks themselves
 
     def test_a_task_that_dies_is_started_again_and_leaves_a_record():
@@ -509,7 +514,7 @@ if hasattr(asyncio, "sleep_ms"):  # MicroPython's: the tasks themselves
 
         async def main():
             real_sleep = asyncio.sleep_ms
-            watcher = asyncio.create_task(supervisor.watch(health, setting.publisher))
+            watcher = asyncio.create_task(supervisor.watch(health, setting.publisher, NoMemory()))
             for step in range(3):
                 board.clock.now_ms += 31_000
                 if step != 1:
@@ -521,3 +526,39 @@ if hasattr(asyncio, "sleep_ms"):  # MicroPython's: the tasks themselves
             watcher.cancel()
 
         asyncio.run(main())
+
+
+def test_the_causes_of_a_reset_have_numbers():
+    assert [reset_number(cause) for cause in ("power-on", "pwron", "wdt", "brownout", "7")] == [1, 1, 3, 6, 0]
+
+
+def test_an_impossible_reading_costs_no_other():
+    s = Setting()
+    s.pipeline.read(3)
+    for wrong in (
+        Reading(HEART_RATE, 700, -1, BEAT_PER_MIN, 101, 0, 10),
+        Reading(HEART_RATE, 1 << 40, -1, BEAT_PER_MIN, 90, 0, 10),
+        Reading(HEART_RATE, 700, -1, BEAT_PER_MIN, 90, 10, 0),
+        Reading(HEART_RATE, 700, -1, BEAT_PER_MIN, 90, None, 0),
+        Reading(HEART_RATE, 700, -1, BEAT_PER_MIN, None, 0, 10),
+    ):
+        s.pipeline.readings.append(wrong)
+    s.pipeline.read(2)
+    s.publisher.seal()
+    assert len(cbor.decode(s.journal.kept[1])[6][0][4]) == 5 and s.publisher.lost_readings == 5
+    s.pipeline.readings.append(Reading(1.5, 700, -1, BEAT_PER_MIN, 90, 0, 10))
+    s.pipeline.read(2)
+    s.publisher.seal()  # cannot be told beforehand: it and its neighbours are given up, and all goes on
+    s.pipeline.read(2)
+    s.publisher.seal()
+    assert len(s.journal.kept) == 2 and s.publisher.lost_readings == 8
+
+
+def test_an_event_stays_one_when_the_flash_refuses_it_at_first():
+    s = Setting()
+    s.journal.fails = True
+    s.pipeline.readings.append(Reading(RHYTHM, 2, 0, DIMLESS, 90, 0, 10_000))
+    s.publisher.seal()
+    s.journal.fails = False
+    s.publisher.seal()
+    assert s.journal.kinds == [EVENT]

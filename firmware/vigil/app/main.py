@@ -10,9 +10,10 @@ from micropython import const
 from vigil.app.acquire import Acquisition
 from vigil.app.config import link_settings, store_number, stored_number
 from vigil.app.identity import load_or_create
+from vigil.app.memory import Memory
 from vigil.app.pipeline import Pipeline
 from vigil.app.publish import Publisher, Sealer
-from vigil.app.supervise import Health, Supervisor
+from vigil.app.supervise import Health, Supervisor, reset_number
 from vigil.app.updates import Updates
 from vigil.app.uplink import Uplink
 from vigil.core.errors import ConfigError
@@ -37,6 +38,15 @@ _SEAL_US = const(9)  # mean time of a seal
 _ECG_PPM = const(10)  # measured sample rate against nominal
 _PPG_PPM = const(11)
 _DAMAGED = const(12)  # stretches of flash that were not whole or not ours, found in this boot
+_RESET = const(5)  # why the device started: in the first batch of a boot
+_LAST_CRASH = const(17)
+_FLASH_FREE = const(18)  # KiB
+_RSSI = const(19)  # dBm
+_SHED = const(20)  # optional parts given up for lack of memory, now
+_COLLECT_US = const(21)  # longest collection of garbage
+_LOST_READINGS = const(22)
+_FAULTS = const(23)  # times a sensor was started again
+_LOST_BLOCKS = const(24)  # blocks of samples not digested for lack of memory
 
 
 class Monitor:
@@ -54,7 +64,8 @@ class Monitor:
         self.journal = Journal(board.fs + "/" + signer.device_id, os, self.sealer.seal, floor=floor)
         self.supervisor = Supervisor(board)
         pipeline = Pipeline()
-        self.health = Health(pipeline.push)
+        self.memory = Memory(board.clock, pipeline)
+        self.health = Health(self.memory.push)
         self.acquisition = Acquisition(board, self.health.push)
         self.utc = utc = Utc()
         self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
@@ -83,7 +94,7 @@ class Monitor:
 
     def status(self) -> dict:
         """Return the device's state for a batch; collects garbage, so that the heap's figures mean something."""
-        gc.collect()
+        self.memory.tidy()
         self.heap_peak = max(self.heap_peak, gc.mem_alloc())
         status = {
             _HEAP_FREE: gc.mem_free(),
@@ -98,6 +109,23 @@ class Monitor:
             _PPG_PPM: self.health.rate_error_ppm(PPG, 10000),
             _DAMAGED: self.journal.damaged,
         }
+        if not self.publisher.sealed:
+            status[_RESET] = reset_number(self.board.reset_cause())
+        ecg, ppg = self.acquisition.ecg, self.acquisition.ppg
+        flash = os.statvfs(self.board.fs)
+        more = (
+            (_LAST_CRASH, self.supervisor.last_crash),
+            (_FLASH_FREE, flash[0] * flash[3] >> 10),
+            (_RSSI, self.board.wifi.rssi()),
+            (_SHED, self.memory.shed_parts),
+            (_COLLECT_US, self.memory.gc_us),
+            (_LOST_READINGS, self.publisher.lost_readings),
+            (_FAULTS, ecg.faults + ppg.faults),
+            (_LOST_BLOCKS, self.memory.lost_blocks),
+        )
+        for key, figure in more:
+            if figure:  # 0 and what is not known need not be said
+                status[key] = figure
         return self.updates.status(status)
 
     async def run(self) -> None:
@@ -106,7 +134,7 @@ class Monitor:
         measuring = [
             asyncio.create_task(keep("acquire", self.acquisition.run)),
             asyncio.create_task(keep("publish", self.publisher.run)),
-            asyncio.create_task(self.supervisor.watch(self.health, self.publisher)),
+            asyncio.create_task(self.supervisor.watch(self.health, self.publisher, self.memory)),
         ]
         sending = []
         if self.client:

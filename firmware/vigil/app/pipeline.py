@@ -86,6 +86,29 @@ class Pipeline:
                 self._report_jointly(known, t_ms)
         self._due_us[source] = due_us
 
+    def shed(self):
+        """Give up the next optional part, for lack of memory; return its name, "" where none is left."""
+        ppg = self._channels.get(PPG)
+        if self._resp:
+            self._resp = None
+            return "respiration"
+        if ppg and ppg.hand_over.motion:
+            ppg.hand_over.motion = None
+            return "judge of motion"
+        return ""
+
+    def restore(self):
+        """Take back what was given up last; return its name, "" where nothing is missing."""
+        ppg = self._channels.get(PPG)
+        if ppg and not ppg.hand_over.motion:
+            self._join(ppg.hand_over)
+            if ppg.hand_over.motion:
+                return "judge of motion"
+        if RespRate and not self._resp:
+            self._resp = RespRate()
+            return "respiration"
+        return ""
+
     def take(self):
         """Return the readings made since the last call, oldest first; the caller owns the list."""
         readings = self._readings

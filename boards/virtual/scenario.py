@@ -142,7 +142,8 @@ class Scenario:
 
     clock_error: relative error of the oximeter's oscillator, ecg_clock_error: of the MAX30003's crystal,
     accel_clock_error: of the accelerometer's. perfusion_pct: of simulated colour. ecg: the ECG front end, "max30003" or
-    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV).
+    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV). repeat: oximeter and
+    MAX30003 begin the recording anew where it ends, for runs of days.
     """
 
     recording: Recording
@@ -154,6 +155,7 @@ class Scenario:
     ecg_clock_error: float = 0.0
     accel_clock_error: float = 0.0
     ecg_gain: int = GAIN
+    repeat: bool = False
 
     def __post_init__(self) -> None:
         if self.ecg not in FRONT_ENDS:
@@ -194,6 +196,7 @@ class Scenario:
                 clock_error=self.ecg_clock_error,
                 part=self._id("max30003", max30003.PART),
                 brownouts_us=self._brownouts_us("max30003"),
+                repeat=self.repeat,
             )
             return {"spi:ecg": SpiBus(part, cuts), "irq:max30003": part}
         if "ad8232" in missing:
@@ -251,11 +254,14 @@ class Scenario:
         fs = self.recording.ppg_fs
         assert fs
         off_us = [(_us(f.from_s), _us(f.to_s)) for f in self.of(OffSkin)]
-        off_us.append((_us((len(ir) - 1) / fs), _us(float("inf"))))
+        repeat = self.repeat
+        if not repeat:
+            off_us.append((_us((len(ir) - 1) / fs), _us(float("inf"))))
 
         def light(t_us: np.ndarray, led: str) -> np.ndarray:
             x = signals[led]
-            at = np.clip(t_us * (fs * 1e-6), 0, len(x) - 1.001)
+            at = t_us * (fs * 1e-6)
+            at = at % (len(x) - 1.001) if repeat else np.clip(at, 0, len(x) - 1.001)
             i = at.astype(np.int64)
             na = x[i] + (at - i) * (x[i + 1] - x[i])
             for start_us, end_us in off_us:

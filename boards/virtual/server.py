@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 from boards.virtual.devices.ad8232 import GAIN
@@ -28,6 +29,7 @@ class Server:
     def __init__(self, wiring: dict[str, Any], stalls_ms=(), wifi_out_ms=(), ecg_gain: int = GAIN):
         self.wiring = wiring
         self.error: BaseException | None = None  # what ended the thread, if it was not the other side
+        self.now: Any = SimpleNamespace(value=0)  # .value: the device's time in us, of its latest request
         names = list(wiring)
         self._parts = [wiring[name] for name in names]
         self._lines = [part for name, part in wiring.items() if name.startswith("irq:")]
@@ -80,6 +82,7 @@ class Server:
             if len(head) < _REQUEST.size:
                 return
             op, part, address, register, length, _, t_us = _REQUEST.unpack(head)
+            self.now.value = t_us
             status, data = 0, b""
             try:
                 if op == WRITE:

@@ -66,6 +66,7 @@ class Max30003(Part):
     clock_error: relative error of the 32,768 Hz crystal (0.01: 1 % too many samples). part: INFO's part number.
     brownouts_us: times at which the supply fails for a moment and every register returns to its reset value.
     contact_mohm: impedance of an electrode on the skin (dry ones reach tens). offset_mv: DC between the electrodes.
+    repeat: the signal begins anew where it ends, instead of the electrode coming off.
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class Max30003(Part):
         contact_mohm: float = 0.2,
         offset_mv: float = 30.0,
         noise_uv: float = 0.8,
+        repeat: bool = False,
     ):
         super().__init__(brownouts_us)
         self._fine, self._fs = _fine(ecg, fs)
         self._filtered: dict[int, np.ndarray] = {}
-        ends_us = 1e6 * len(self._fine) / self._fs
-        self._off_us = [(1e6 * a, 1e6 * b) for a, b in off_s] + [(ends_us, _NEVER)]
+        self._repeat = repeat
+        ends_us = _NEVER if repeat else 1e6 * len(self._fine) / self._fs
+        self._off_us = [(1e6 * a, 1e6 * b) for a, b in off_s] + [(ends_us, _NEVER)] * (not repeat)
         self._clock = 1.0 + clock_error
         self._part = part
         self._contact_mohm, self._offset_mv, self._noise_uv = contact_mohm, offset_mv, noise_uv
@@ -198,7 +201,8 @@ class Max30003(Part):
         if code not in self._filtered:
             self._filtered[code] = _delayed(self._fine, self._fs, code)
         fine = self._filtered[code]
-        at = np.clip(t_us * 1e-6 * self._fs, 0, len(fine) - 1.001)
+        at = t_us * 1e-6 * self._fs
+        at = at % (len(fine) - 1.001) if self._repeat else np.clip(at, 0, len(fine) - 1.001)
         i = at.astype(np.int64)
         mv = fine[i] + (at - i) * (fine[i + 1] - fine[i]) + self._offset_mv
         for a, b in self._off_us:

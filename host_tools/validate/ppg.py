@@ -27,10 +27,11 @@ MOTIONS = (0.1, 0.2, 0.4, 1.0, 2.0, 4.0)
 
 @dataclass
 class Series:
-    """What a recording gave, each STEP_S: end of the window, rate and SpO2 (NaN for none), quality, shown masks."""
+    """What a recording gave, each STEP_S: when; the rate, from where to where; SpO2 (NaN: none); what is shown."""
 
     t_s: np.ndarray
     start_s: np.ndarray
+    end_s: np.ndarray
     bpm: np.ndarray
     quality: np.ndarray
     rate_shown: np.ndarray
@@ -59,6 +60,7 @@ def measure(recording: Recording) -> Series:
     return Series(
         t_s,
         t_s - np.array([min(t.age, t.span) for t in ticks]) / mirror.TICK,
+        t_s - np.array([t.tail for t in ticks]) / mirror.TICK,
         bpm,
         quality,
         rate_shown,
@@ -70,7 +72,7 @@ def measure(recording: Recording) -> Series:
 
 def reference(recording: Recording, kind: str, series: Series) -> np.ndarray:
     """Truth of `kind` over the window of each reading."""
-    pairs = zip(series.start_s, series.t_s, strict=True)
+    pairs = zip(series.start_s, series.end_s, strict=True)
     return np.array([recording.truth_mean(kind, a, b) for a, b in pairs])
 
 
@@ -91,7 +93,7 @@ def pulse_beats(recording: Recording, series: Series) -> BeatScore:
 def ecg_rate(recording: Recording, series: Series) -> np.ndarray:
     """Rate of the ECG's own beats over the window of each reading; NaN without an ECG."""
     t, v = heart_rate_series(ecg_beats_s(recording))
-    windows = [(t >= a) & (t <= b) for a, b in zip(series.start_s, series.t_s, strict=True)]
+    windows = [(t >= a) & (t <= b) for a, b in zip(series.start_s, series.end_s, strict=True)]
     return np.array([v[w].mean() if w.any() else np.nan for w in windows])
 
 

@@ -267,8 +267,9 @@ def _noises() -> dict[str, float | None]:
 
 
 def _pairs(series: ppg.Series, reference: np.ndarray, part: str = "ppg") -> Pairs:
-    value, shown = (series.bpm, series.rate_shown) if part == "ppg" else (series.spo2, series.spo2_shown)
-    return Pairs(series.t_s, value, reference, series.quality, shown, series.start_s)
+    if part == "spo2":
+        return Pairs(series.t_s, series.spo2, reference, series.quality, series.spo2_shown, series.start_s)
+    return Pairs(series.end_s, series.bpm, reference, series.quality, series.rate_shown, series.start_s)
 
 
 def _resting(recording: Recording, how: str) -> Pairs:

@@ -12,7 +12,8 @@ import numpy as np
 
 from signal_models.design import ppg as design
 
-TICK, WINDOW, WINDOW_MIN, SPAN = 25, 200, 70, 300  # decimated samples: 1 s, 8 s, 2.8 s, 12 s
+TICK, WINDOW, WINDOW_MIN = 25, 200, 70  # decimated samples: 1 s, 8 s, 2.8 s
+SPANS = 300, 400  # of beats that count: 12 s; 16 s where the intervals are not all alike
 BEFORE, EARLY = 10, 175
 SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
@@ -47,6 +48,7 @@ class Tick:
     shared_q12: int = 0
     settled: bool = False
     span: int = 0
+    tail: int = 0
     contact: int = 0
 
 
@@ -107,7 +109,7 @@ class Beats:
     """Streaming beat detector over the slow pulse since a restart: the specification of dsp/ppg_beats."""
 
     def __init__(self) -> None:
-        self.level, self.learn, self.noise, self.period = 0, 75, 0, 320
+        self.level, self.learn, self.noise, self.period = 0, 75, 0, 0
         self.rises = [0, 0]  # of the last sample and the one before
         self.peak_at, self.peak, self.frac = -1, 0, 0
         self.last = self.strong = -1000  # newest beat, newest strong beat
@@ -115,7 +117,7 @@ class Beats:
     @property
     def refractory(self) -> int:
         """Samples in which only a strong pulse may follow."""
-        return min(max(self.period * 21 >> 9, 5), 12)
+        return min(max(self.period * 21 >> 9, 5), 12) if self.period else 12
 
     def step(self, v: list[int], n: int) -> tuple[int, int] | None:
         """v: samples up to v[n], 0 before the first. Returns (onset in 1/256 samples, height) of a beat now certain."""
@@ -144,7 +146,7 @@ class Beats:
         if last > before and last >= rise and last > 5:
             if not waits or due:
                 takes = 16 * last > max(
-                    self.level >> 2 if self.period > 512 else self.level // 7, min(5 * self.noise, self.level >> 1)
+                    self.level // 7 if 0 < self.period <= 512 else self.level >> 2, min(5 * self.noise, self.level >> 1)
                 )
             elif last > self.peak:
                 takes = True
@@ -165,7 +167,8 @@ class Beats:
             if 32 * self.peak > level:
                 d = 16 * (p - self.strong)
                 if 64 < d < 992:
-                    self.period += max(min(d - self.period, self.period >> 2), -(self.period >> 2)) >> 2
+                    period = self.period or (d + 320) >> 1
+                    self.period = period + (max(min(d - period, period >> 2), -(period >> 2)) >> 2)
                 self.strong = p
                 change = min(16 * self.peak, 2 * level) - level
                 self.level += change >> 2 if change > 0 else change >> 3
@@ -228,36 +231,54 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
     """
     now = tick.count << 8
     by_period = 15000 * 256 // tick.period_q8 if tick.period_q8 else 0
-    tick.span = min(tick.age, WINDOW)
-    recent = [t for t in onsets_q8[-64:] if now - t <= SPAN * 256]
-    if len(recent) < 3 or now - onsets_q8[-1] > 75 * 256:
+    tick.span, tick.tail = min(tick.age, WINDOW), 0
+    n = alike = 0
+    recent, intervals, off = [], np.zeros(0, int), np.zeros(0, int)
+    for span in SPANS:
+        recent = [t for t in onsets_q8[-64:] if now - t <= span * 256]
+        for i in range(len(recent) - 1, 0, -1):
+            if recent[i] - recent[i - 1] > 0xFFFF:
+                recent = recent[i:]
+                break
+        intervals = np.diff(recent)
+        n = len(intervals)
+        if n < 2:
+            break
+        middle = int(np.sort(intervals)[n >> 1])
+        off = np.abs(intervals - middle)
+        alike = int((8 * off <= middle).sum())
+        if alike == n:
+            break
+    if n < 2 or now - onsets_q8[-1] > 75 * 256:
         tick.bpm_x10, tick.quality_pct = by_period or -1, 0
         if tick.clarity_q10 >= VERY_CLEAR and tick.age < EARLY:
             tick.quality_pct = 40
         return
-    tick.span = (now - recent[0] >> 8) + BEFORE
-    intervals = np.diff(recent)
-    n = len(intervals)
-    middle = int(np.sort(intervals)[n >> 1])
-    off = np.abs(intervals - middle)
-    alike = int((8 * off <= middle).sum())
-    kept = intervals[2 * off < middle] if 8 * alike >= 5 * n else intervals
+    steady = 8 * alike >= 5 * n
+    kept = intervals[2 * off < middle] if steady else intervals
     value = len(kept) * 15000 * 16 // (int(kept.sum()) >> 4)
     agree = abs(value - by_period) * 32 <= value
     clarity = tick.clarity_q10
     lag = min(max(15000 // value, FIRST), LAST - 1)
     here = int(acf[lag : lag + 2].max())
     short = int(intervals.sum()) < SURE_SPAN * 256
-    if (noise_q4 >= 2 or short) and clarity >= CLEAR:
-        value, quality = by_period, clarity * (100 if agree else 60) >> 10
+    multiple = steady and 3 * by_period < 2 * value
+    period = False
+    if (noise_q4 >= 2 or short) and clarity >= CLEAR and not multiple:
+        period = True
+        quality = clarity * (100 if agree else 60) >> 10
     elif agree or (here >= REPEATS and 4 * here >= 3 * clarity):
         quality = (here * 100 >> 10) * (n + alike) // (2 * n)
-    elif noise_q4 >= 1 and clarity >= VERY_CLEAR:
-        value, quality = by_period, 45
+    elif (noise_q4 >= 1 or tick.age < SPANS[1]) and clarity >= VERY_CLEAR and not multiple:
+        period, quality = True, 45
     else:
         quality = min(75 - int(np.abs(np.diff(intervals)).sum()) * 150 // int(intervals.sum()), 48)
-    if short:
+    if short or 4 * alike < 3 * n:
         quality = min(quality, 48)
+    if period:
+        value = by_period
+    if agree or not period:
+        tick.span, tick.tail = (now - recent[0] >> 8) + BEFORE, now - recent[-1] >> 8
     tick.bpm_x10, tick.quality_pct = value, min(max(quality, 0), 99)
 
 

@@ -15,7 +15,7 @@ from micropython import const
 LEVEL_Q4 = const(0)  # rise of strong beats
 NOISE_Q4 = const(1)  # median of the third difference: what no pulse does
 _LEARN = const(2)  # samples until beats are emitted
-_PERIOD_Q4 = const(3)  # samples between strong beats
+_PERIOD_Q4 = const(3)  # samples between strong beats, 0: not known
 _RISE1 = const(4)  # rise one and two samples ago, + _BIAS
 _RISE2 = const(5)
 _WAIT = const(6)  # samples since the waiting peak; 0: none waits
@@ -33,12 +33,11 @@ RISE = const(2)  # steepest rise over 160 ms, half counts
 
 
 def restart(state):
-    """Forget all: 1 s to settle, 2 s to learn the level, a period of 0.8 s until another is known."""
+    """Forget all: 1 s to settle, 2 s to learn the level."""
     for i in range(WORDS):
         state[i] = 0
     state[_RISE1] = state[_RISE2] = state[_FRAC_Q8] = _BIAS
     state[_LEARN] = 75
-    state[_PERIOD_Q4] = 320
 
 
 @micropython.viper
@@ -93,7 +92,7 @@ def step(ring, column: int, count: int, state, beat) -> int:
         s[_WAIT] = wait
     period = int(s[_PERIOD_Q4])
     refractory = period * 21 >> 9
-    if refractory > 12:
+    if refractory > 12 or period == 0:
         refractory = 12
     if refractory < 5:
         refractory = 5
@@ -106,7 +105,7 @@ def step(ring, column: int, count: int, state, beat) -> int:
             if least > level >> 1:
                 least = level >> 1
             floor = level // 7
-            if period > 512:
+            if period > 512 or period == 0:
                 floor = level >> 2  # a slow heart's long diastole, in which breathing looks like a pulse
             if rise1 << 4 > least and rise1 << 4 > floor:
                 takes = 1
@@ -153,6 +152,8 @@ def step(ring, column: int, count: int, state, beat) -> int:
             strong = strong - wait << 4
             s[_STRONG] = wait
             if strong > 64 and strong < 992:
+                if period == 0:
+                    period = strong + 320 >> 1  # half way from 0.8 s
                 strong -= period
                 if strong > period >> 2:
                     strong = period >> 2

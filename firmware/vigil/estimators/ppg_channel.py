@@ -67,6 +67,7 @@ class PpgChannel:
 
     def __init__(self, on_beat=None):
         self._on_beat = on_beat
+        self.told = None  # called with the time (ms) of each onset
         self._rows = 0  # samples since the first ever
         self._arrange((RED, IR), 0)  # the usual part's buffers are made before TLS cuts the heap to pieces
         self._period_us = _NOMINAL_US
@@ -152,10 +153,13 @@ class PpgChannel:
         by_beats = bpm_x10 == pulse.bpm_x10
         if bpm_x10 is not None and self._period_us != _NOMINAL_US:
             bpm_x10 = bpm_x10 * 10000 // self._period_us
-        began_ms = self._start_ms(end_ms, pulse.span) if by_beats else start_ms
+        began_ms, ended_ms = start_ms, end_ms
+        if by_beats:
+            began_ms = self._start_ms(end_ms, pulse.span)
+            ended_ms = max(began_ms, end_ms - pulse.tail * 4 * self._period_us // 1000)
         quality = 0 if blocked else quality
         reason = blocked or reason
-        out.append(Reading(PULSE_RATE, bpm_x10, -1, BEAT_PER_MIN, quality, began_ms, end_ms, reason))
+        out.append(Reading(PULSE_RATE, bpm_x10, -1, BEAT_PER_MIN, quality, began_ms, ended_ms, reason))
         judged = not self._relative
         both = judged and self._red_column >= 0 and self._ir_column >= 0
         # A ratio and a perfusion index are of a pulse; where none is seen they are of something else.
@@ -222,9 +226,11 @@ class PpgChannel:
         if self.breath:
             self.breath.beat(back_q8)
         self.pulse.beat((self._front[ppg_front.COUNT] << 8) - back_q8 & 0x3FFFFFFF, self._beat[1])
+        at_q8 = (row << 8) - (back_q8 << 2) - _CENTRE_Q8  # from the block's first row
+        t_ms = block.t0_ms + at_q8 * self._period_us // 256000
+        if self.told is not None:
+            self.told(t_ms)
         if self._on_beat is not None:
-            at_q8 = (row << 8) - (back_q8 << 2) - _CENTRE_Q8  # from the block's first row
-            t_ms = block.t0_ms + at_q8 * self._period_us // 256000
             index = self._rows + (at_q8 >> 8)
             self._on_beat(Beat(PPG, t_ms, index, at_q8 & 255, self.pulse.quality_pct or 50))
 

@@ -1,9 +1,10 @@
 """Pulse rate from the beats of the last 12 s, checked against the period of the last 8 s.
 
-The value is beats over time. Where most intervals are alike, one that is half as long again is a missed pulse and one
-half as short an artefact, and neither counts. Quality is how well the wave repeats itself after the beats' interval,
-less for intervals that are not alike; where it does not repeat, the pulse is irregular or the beats are noise, and
-they are the less believed the more each interval differs from the one before. docs/adr/0016.
+The value is beats over time, of 16 s where intervals are not all alike. Where most are, one that is half as long again
+is a missed pulse and one half as short an artefact, and neither counts. Quality is how well the wave repeats itself
+after the beats' interval, less for intervals that are not alike; where it does not repeat, the pulse is irregular or
+the beats are noise, and they are the less believed the more each interval differs from the one before. docs/adr/0016,
+0030.
 """
 
 from array import array
@@ -17,7 +18,10 @@ _FIRST = const(5)  # lags searched: 300 bpm ...
 _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
 _WINDOW_MIN = const(70)  # and the least: 2.8 s
-_SPAN_Q8 = const(300 * 256)  # beats that count: the last 12 s, of which the newest second may not be certain yet
+_SPAN_Q8 = const(300 * 256)  # beats that count: the last 12 s, of which the newest second may not be certain yet;
+_LONG_Q8 = const(400 * 256)  # 16 s where intervals differ
+_LONG = const(400)  # samples of light in which a very clear period tells, too: the detector is still learning
+_GAP_Q8 = const(0xFFFF)  # beats before a longer pause (10 s) do not count
 _BEFORE = const(10)  # samples before the first onset that were looked at
 _SURE_SPAN_Q8 = const(100 * 256)  # 4 s of intervals: the least that a quality of 50 rests on
 _EARLY = const(175)  # samples of light in which the period alone may tell, unsurely
@@ -36,7 +40,8 @@ _QUALITY_MIN = const(30)
 class PulseRate:
     """Push beats, evaluate once a second, read the fields.
 
-    bpm_x10: best guess or None. quality_pct. reason: absent reason or PRESENT. span: samples that it was made from.
+    bpm_x10: best guess or None. quality_pct. reason: absent reason or PRESENT. It was made from the samples `span` to
+    `tail` before now.
     clarity_q10: autocorrelation at the period. period_q8: samples at 25 Hz, 0 when none was found.
     """
 
@@ -58,7 +63,7 @@ class PulseRate:
         self.reason = SETTLING_IN
         self.clarity_q10 = 0
         self.period_q8 = 0
-        self.span = 0
+        self.span = self.tail = 0
 
     def beat(self, onset_q8: int, height: int):
         """Take a beat: onset in 1/256 samples (modulo 2**30), height in half counts."""
@@ -71,6 +76,7 @@ class PulseRate:
     def evaluate(self, ring, column: int, count: int, age: int, noise_q4: int):
         """Form the reading as of sample `count`, `age` samples after the start. noise_q4: of the detector, by level."""
         self.span = n = min(age, _WINDOW)
+        self.tail = 0
         if n < _WINDOW_MIN:
             self.reason = SETTLING_IN
             self.quality_pct = 0
@@ -78,7 +84,7 @@ class PulseRate:
         scale(ring, column, count, n, self.window)
         autocorrelate(self.window, n, _FIRST, _LAST, self._acf)
         self._find_period()
-        self._combine(count, noise_q4)
+        self._combine(count, noise_q4, age < _LONG)
 
     def height(self) -> int:
         """Median height of the last (at most 8) beats, half counts; 0 without beats."""
@@ -125,26 +131,39 @@ class PulseRate:
             m += 1
         self.period_q8 = fine_q8
 
-    def _combine(self, count: int, noise_q4: int):
+    def _combine(self, count: int, noise_q4: int, early: bool):
         now_q8 = count << 8
         times = self._onset_q8
         newest = times[(self._at - 1) % _BEATS]
+        tail_q8 = (now_q8 - newest) & _MASK
         intervals = self._interval_q8
-        n = rough_q8 = span_q8 = 0
-        for i in range(1, self._n):
-            t = times[(self._at - 1 - i) % _BEATS]
-            if (now_q8 - t) & _MASK > _SPAN_Q8:
+        for limit_q8 in (_SPAN_Q8, _LONG_Q8):
+            n = rough_q8 = span_q8 = 0
+            for i in range(1, self._n):
+                t = times[(self._at - 1 - i) % _BEATS]
+                ibi_q8 = ((newest - t) & _MASK) - span_q8
+                if (now_q8 - t) & _MASK > limit_q8 or ibi_q8 > _GAP_Q8:
+                    break
+                span_q8 += ibi_q8
+                if n:
+                    rough_q8 += abs(ibi_q8 - intervals[n - 1])
+                intervals[n] = ibi_q8
+                self._sort_in(ibi_q8, n)
+                n += 1
+            middle = self._sorted[n >> 1]
+            alike = m = kept_q8 = 0
+            for i in range(n):
+                off_q8 = abs(intervals[i] - middle)
+                if off_q8 * 8 <= middle:
+                    alike += 1
+                if off_q8 * 2 < middle:
+                    m += 1
+                    kept_q8 += intervals[i]
+            if n < 2 or alike == n:
                 break
-            ibi_q8 = ((newest - t) & _MASK) - span_q8
-            span_q8 += ibi_q8
-            if n:
-                rough_q8 += abs(ibi_q8 - intervals[n - 1])
-            intervals[n] = ibi_q8
-            self._sort_in(ibi_q8, n)
-            n += 1
         clarity = self.clarity_q10
         by_period = _BPM_X10 * 256 // self.period_q8 if self.period_q8 else 0
-        if n < 2 or (now_q8 - newest) & _MASK > _FRESH_Q8:
+        if n < 2 or tail_q8 > _FRESH_Q8:
             self.bpm_x10 = by_period or None
             self.quality_pct = 0
             self.reason = POOR_SIGNAL if clarity >= _REPEATS else NO_PULSE
@@ -152,36 +171,34 @@ class PulseRate:
                 self.quality_pct = 40
                 self.reason = PRESENT
             return
-        self.span = (((now_q8 - newest) & _MASK) + span_q8 >> 8) + _BEFORE
-        middle = self._sorted[n >> 1]
-        alike = m = kept_q8 = 0
-        for i in range(n):
-            off_q8 = abs(intervals[i] - middle)
-            if off_q8 * 8 <= middle:
-                alike += 1
-            if off_q8 * 2 < middle:
-                m += 1
-                kept_q8 += intervals[i]
-        if alike * 8 < n * 5:
+        multiple = alike * 8 >= n * 5
+        if not multiple:
             m = n
             kept_q8 = span_q8
         value = m * (_BPM_X10 * 16) // (kept_q8 >> 4)
+        multiple = multiple and by_period * 3 < value * 2  # of the beats' steady interval: it is not the pulse's
         agree = abs(value - by_period) * 32 <= value
         lag = min(max(_BPM_X10 // value, _FIRST), _LAST - 1)
         here = max(self._acf[lag], self._acf[lag + 1])
         short = span_q8 < _SURE_SPAN_Q8
-        if (noise_q4 >= 2 or short) and clarity >= _CLEAR:
-            value = by_period
+        whole = False  # the period's value, of the whole window
+        if (noise_q4 >= 2 or short) and clarity >= _CLEAR and not multiple:
+            whole = True
             quality = clarity * (100 if agree else 60) >> 10
         elif agree or (here >= _REPEATS and here * 4 >= clarity * 3):
             quality = (here * 100 >> 10) * (n + alike) // (2 * n)
-        elif noise_q4 and clarity >= _VERY_CLEAR:
-            value = by_period
+        elif (noise_q4 or early) and clarity >= _VERY_CLEAR and not multiple:
+            whole = True
             quality = 45
         else:
             quality = min(75 - rough_q8 * 150 // span_q8, 48)
-        if short:
+        if short or alike * 4 < n * 3:
             quality = min(quality, 48)
+        if whole:
+            value = by_period
+        if agree or not whole:
+            self.span = (tail_q8 + span_q8 >> 8) + _BEFORE
+            self.tail = tail_q8 >> 8
         self.bpm_x10 = value
         self.quality_pct = min(max(quality, 0), 99)
         self.reason = PRESENT if quality >= _QUALITY_MIN else POOR_SIGNAL

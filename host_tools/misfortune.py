@@ -1,4 +1,4 @@
-"""What befalls one wearer, broker, gateway and database in a soak: a seeded script, the same for the same hours and seed.
+"""What befalls one wearer, broker, gateway and database in a soak: a seeded script, the same each time.
 
 In the first sixth of the time the device loses its power again and again; then it runs through, so that what its heap
 does over many hours shows. Everything else happens all the time; the last minutes are quiet.
@@ -52,16 +52,17 @@ class Script:
         return sum(event.what == what for event in self.events)
 
 
-def script(hours: float, seed: int) -> Script:
-    """The script of so many hours."""
+def script(hours: float, seed: int, of_hours: float | None = None) -> Script:
+    """The script of so many hours. of_hours: what happens in so many (`hours` when None), pressed into them."""
     rng = random.Random(f"{seed} {hours:g}")
     total_s = 3600 * hours
     quiet_s = total_s - min(600, total_s / 8)
     share = total_s / DAY_S
+    crowd = (of_hours or hours) * 3600 / DAY_S
     made = Script(total_s)
 
     def times(n: int, end_s: float = quiet_s) -> list[float]:
-        n = max(1, round(n * share))
+        n = max(1, round(n * crowd))
         return sorted((i + rng.random()) * end_s / n for i in range(n))
 
     def add(what: str, at_s: float, value: int = 0) -> None:
@@ -106,4 +107,4 @@ def _moved(fault: Fault, start_s: float) -> Fault | None:
     fields = {
         name: value - start_s if name in ("at_s", "from_s", "to_s") else value for name, value in vars(fault).items()
     }
-    return type(fault)(**fields) if fields.get("at_s", fields.get("from_s")) > 0 else None
+    return type(fault)(**fields) if fields.get("at_s", fields.get("from_s", 0)) > 0 else None

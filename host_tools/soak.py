@@ -350,7 +350,7 @@ def _longest_hole_s(ends_ms: list[tuple[int, int]], boot_of: dict[int, int]) -> 
     return max(holes, default=0) / 1000
 
 
-def _heap_figures(heap: list[tuple[int, int]]) -> dict[str, int | None]:
+def _heap_figures(heap: list[tuple[int, int]]) -> dict[str, float | None]:
     """Free heap in the first and the last hour (the first and last third, where it is less) of the long start."""
     if len(heap) < 6:
         return {"heap_hours": None, "heap_free_first": None, "heap_free_last": None, "heap_growth_bytes": None}
@@ -395,7 +395,7 @@ def _table(summary: dict[str, Any]) -> Table:
     return table
 
 
-def soak(hours: float, *, speed: float, seed: int, profile: str, state: Path, console: Console) -> dict[str, Any]:
+def soak(plan: Script, *, speed: float, seed: int, profile: str, state: Path, console: Console) -> dict[str, Any]:
     """Run one campaign; return its summary."""
     columns = (
         TextColumn("{task.fields[words]}"),
@@ -404,13 +404,14 @@ def soak(hours: float, *, speed: float, seed: int, profile: str, state: Path, co
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        return Soak(script(hours, seed), state, speed=speed, seed=seed, profile=profile).run(progress)
+        return Soak(plan, state, speed=speed, seed=seed, profile=profile).run(progress)
 
 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--hours", type=float, default=24)
+    parser.add_argument("--misfortunes", type=float, metavar="HOURS", help="as many as in so many hours")
     parser.add_argument("--speed", type=float, default=100, help="device seconds a second, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", default="full", help="full or lean")
@@ -419,7 +420,7 @@ def main() -> int:
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="vigil-soak-") as scratch:
         summary = soak(
-            args.hours,
+            script(args.hours, args.seed, args.misfortunes),
             speed=args.speed,
             seed=args.seed,
             profile=args.profile,

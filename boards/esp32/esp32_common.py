@@ -322,7 +322,7 @@ class Esp32Board:
         return bluetooth.UUID(value)
 
     def reset_cause(self):
-        """Why the device started, in a word. The port knows no word for a brown-out: that is a start by power or watchdog."""
+        """Why the device started, in a word. The port has none for a brown-out: it says power or watchdog."""
         cause = machine.reset_cause()
         for name in ("PWRON", "HARD", "WDT", "DEEPSLEEP", "SOFT"):
             if cause == getattr(machine, name + "_RESET"):

@@ -142,8 +142,8 @@ class Scenario:
 
     clock_error: relative error of the oximeter's oscillator, ecg_clock_error: of the MAX30003's crystal,
     accel_clock_error: of the accelerometer's. perfusion_pct: of simulated colour. ecg: the ECG front end, "max30003" or
-    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV). repeat: oximeter and
-    MAX30003 begin the recording anew where it ends, for runs of days.
+    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV). repeat: oximeter
+    and MAX30003 begin the recording anew where it ends, for runs of days.
     """
 
     recording: Recording

@@ -5,7 +5,6 @@ import time
 from vigil.app.memory import Memory
 from vigil.core.records import ECG, GAP, PPG, SampleBlock
 
-
 if not hasattr(time, "ticks_us"):  # CPython
     time.ticks_us = lambda: 0
     time.ticks_diff = lambda a, b: a - b

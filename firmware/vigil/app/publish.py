@@ -48,7 +48,7 @@ class Sealer:
 
 
 def _sound(reading) -> bool:
-    """Tell whether the host takes such a reading (SPEC.md section 6): a fault of an estimator's must not cost others."""
+    """Tell whether the host takes such a reading (SPEC.md section 6): an estimator's fault must not cost others."""
     try:
         return (
             0 <= reading.quality_pct <= 100
@@ -65,7 +65,8 @@ class Publisher:
 
     boot: number of this start. status() -> dict of small integers for each sixth batch (keys in SPEC.md). utc:
     link.utc.Utc. on_sealed() is called after each append. floor: as kept in the keystore. sealed: batches of this boot.
-    lost_readings: given up because the flash took nothing for a long time, or no batch can hold them. strips: store.strips.Strips, None without.
+    lost_readings: given up because the flash took nothing for a long time, or no batch can hold them. strips:
+    store.strips.Strips, None without.
     """
 
     def __init__(self, board, pipeline, journal, boot: int, floor: int, status, on_sealed, utc=None, strips=None):

@@ -129,6 +129,56 @@ def data(as_json: _AsJson = False) -> None:
 
 
 @app.command()
+def power(
+    board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],
+    profile: Annotated[str | None, typer.Option(help="lean or full; the board's own without")] = None,
+    battery: Annotated[float, typer.Option(help="rated charge of the cell, mAh", min=1)] = 500,
+    batch: Annotated[float | None, typer.Option(help="seconds of a batch (10)")] = None,
+    burst: Annotated[int | None, typer.Option(help="batches a radio wake; 0: the radio stays on (default)")] = None,
+    light_sleep: Annotated[bool, typer.Option("--light-sleep", help="asleep between FIFO reads")] = False,
+    slow_clock: Annotated[bool, typer.Option("--slow-clock", help="the processor at 80 MHz")] = False,
+    ecg: Annotated[str | None, typer.Option(help="max30003, ad8232 or none; the board's without")] = None,
+    accelerometer: Annotated[bool | None, typer.Option("--accelerometer/--no-accelerometer")] = None,
+    led_ma: Annotated[float | None, typer.Option(help="of each LED (7.2)")] = None,
+    width_us: Annotated[int | None, typer.Option(help="LED pulses: 69, 118, 215 or 411")] = None,
+    rate: Annotated[int | None, typer.Option(help="conversions a second (400, averaged by four)")] = None,
+    regulator: Annotated[str | None, typer.Option(help="devkit or wearable")] = None,
+    bench: Annotated[Path | None, typer.Option(help="what `vigil bench-board --json` wrote")] = None,
+    sources: Annotated[bool, typer.Option("--sources", help="every figure and where it is from")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """How long a battery lasts, where its charge goes, and what to change first."""
+    from dataclasses import replace
+
+    from host_tools import power as model
+
+    given = {
+        "batch_s": batch,
+        "burst": burst,
+        "ecg": ecg,
+        "accelerometer": accelerometer,
+        "led_ma": led_ma,
+        "width_us": width_us,
+        "rate_hz": rate,
+        "regulator": regulator,
+        "light_sleep": light_sleep or None,
+        "slow_clock": slow_clock or None,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if bench:
+        chosen |= model.measured(bench)
+    settings = replace(model.of_board(board, profile), **chosen)
+    if as_json:
+        print(json.dumps(model.as_json(settings, battery)))
+        return
+    from rich.console import Console
+
+    from host_tools.power_table import show
+
+    show(Console(), board, settings, battery, sources=sources)
+
+
+@app.command()
 def image(
     board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],
     out: Annotated[Path, typer.Option(help="folder for what is made")],
@@ -390,6 +440,74 @@ def device_rotate(
     from host_tools import commands
 
     commands.device_rotate(who, port, new_key=key, state=state, yes=yes, as_json=as_json)
+
+
+release = typer.Typer(no_args_is_help=True, help="New firmware for devices in the field: signed, offered, followed.")
+app.add_typer(release, name="release")
+
+
+@release.command("sign")
+def release_sign(
+    image: Annotated[Path, typer.Option(help="the .littlefs file that `vigil image` has made")],
+    out: Annotated[Path, typer.Option(help="file for the release")],
+    number: Annotated[int | None, typer.Option(help="above all before (minutes since 1970, without)")] = None,
+    name: Annotated[str | None, typer.Option("--version", help="for people (the image's own, without)")] = None,
+    expires: Annotated[int | None, typer.Option(help="days in which a device may take it (for ever, without)")] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="it brings devices your next release key")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Make a release of an image, signed with your release key."""
+    from host_tools import release_commands
+
+    release_commands.sign(image, out, number=number, version=name, expires_days=expires, rotate=rotate, as_json=as_json)
+
+
+@release.command("push")
+def release_push(
+    file: Annotated[Path, typer.Argument(help="a release that `vigil release sign` has made")],
+    device: Annotated[str | None, typer.Option(help="name, id, or the beginning of an id")] = None,
+    cohort: Annotated[str | None, typer.Option(help="a group of devices; `all`: every device")] = None,
+    percent: Annotated[float, typer.Option(help="share of them; the same ones first each time")] = 100,
+    state: _State = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Offer a release; each device fetches it from the running gateway, tries it, and stays or goes back."""
+    from host_tools import release_commands
+
+    release_commands.push(file, device=device, cohort=cohort, percent=percent, state=state, as_json=as_json)
+
+
+@release.command("status")
+def release_status(state: _State = None, as_json: _AsJson = False) -> None:
+    """How the newest update of each device stands: offered, fetching, trial, confirmed, rolled back or refused, why."""
+    from host_tools import release_commands
+
+    release_commands.status(state, as_json=as_json)
+
+
+@release.command("cohort")
+def release_cohort(
+    name: Annotated[str, typer.Argument(help="of the cohort")],
+    add: Annotated[list[str] | None, typer.Option(help="a device; may be given again")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="a device; may be given again")] = None,
+    state: _State = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Show a cohort, or change who is in it."""
+    from host_tools import release_commands
+
+    release_commands.cohort(name, add or [], remove or [], state, as_json=as_json)
+
+
+@release.command("rotate")
+def release_rotate(
+    state: _State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="also where devices have not confirmed")] = False,
+) -> None:
+    """Sign with the next release key from now on, once every device has confirmed a release that brings it."""
+    from host_tools import release_commands
+
+    release_commands.rotate(state, yes=yes)
 
 
 @app.command()

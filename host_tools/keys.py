@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 from host_tools.errors import UserError
 
 PURPOSES = ("release", "command")  # what a device believes: new firmware, and orders
+NEXT = "next release"  # a key that devices learn by a release of the present one's
 Passphrase = Callable[[str, bool], "bytes | None"]  # (what it is for, is it a new one) -> passphrase; None: none
 
 
@@ -148,6 +149,18 @@ class SigningKeys:
         """Private key. Raises UserError when it is absent or cannot be opened."""
         return read_key(self._paths(purpose)[0], f"the key for {purpose}s", self._passphrase)
 
+    def has(self, purpose: str) -> bool:
+        """Whether there is such a key."""
+        return self._paths(purpose)[0].exists()
+
+    def succeed(self) -> None:
+        """The next release key takes the place of the present one, which is kept under the name `old release`."""
+        for old, new in zip(self._paths("release"), self._paths(NEXT), strict=True):
+            if new.exists():
+                if old.exists():
+                    old.replace(old.with_stem("old release"))
+                new.replace(old)
+
     def _paths(self, purpose: str) -> tuple[Path, Path]:
-        assert purpose in PURPOSES
+        assert purpose in (*PURPOSES, NEXT)
         return self.folder / f"{purpose}.key", self.folder / f"{purpose}.pub"

@@ -189,7 +189,7 @@ class Serving:
         self._log = log
         self._open: dict[str, sa.Row] = {}
         self._looked_s = -1e9
-        self._offered_s: dict[str, float] = {}
+        self._offered_s: dict[tuple[str, str], float] = {}  # device and release: when it was last spoken to about it
         self._content: dict[str, tuple[bytes, bytes]] = {}
 
     def answer(self, device: str, payload: bytes) -> None:
@@ -218,7 +218,7 @@ class Serving:
         if not piece:
             return
         self._source.ask_device(device, cbor.encode([1, 3, number, offset, piece]))
-        self._offered_s[device] = time.monotonic()
+        self._offered_s[device, row.release] = time.monotonic()
         end = offset + len(piece)
         if row.state != "fetching" or end * 20 // len(content) != offset * 20 // len(content):  # one row each 5 %
             self._set(device, number, "fetching", at_bytes=end)
@@ -243,9 +243,11 @@ class Serving:
             now_s = time.monotonic()
             for device in devices:
                 row = current.get(device)
-                if row is None or row.state == "trial" or now_s - self._offered_s.get(device, -1e9) < AGAIN_S:
+                if row is None or row.state == "trial":
                     continue
-                self._offered_s[device] = now_s
+                if now_s - self._offered_s.get((device, row.release), -1e9) < AGAIN_S:
+                    continue
+                self._offered_s[device, row.release] = now_s
                 self._log("update_offered", device=device, release=row.number)
                 self._source.ask_device(device, cbor.encode([1, 2, self._release(row.release)[0]]))
         except DBAPIError as e:
@@ -260,8 +262,8 @@ class Serving:
         if now or time.monotonic() - self._looked_s > 1:
             self._open = self._pushes.open()
             self._looked_s = time.monotonic()
-            for device in set(self._offered_s) - set(self._open):
-                del self._offered_s[device]  # so that the next push is offered at once
+            there = {(device, row.release) for device, row in self._open.items()}
+            self._offered_s = {key: at_s for key, at_s in self._offered_s.items() if key in there}
         return self._open
 
     def _release(self, key: str) -> tuple[bytes, bytes]:

@@ -45,12 +45,51 @@ def test_sources_that_agree_are_weighed_by_quality_and_surer_together():
     assert deficit == (0, 30, PRESENT)
 
 
-def test_a_deficit_is_told_when_both_are_good_and_it_lasts():
-    heart, pulse = (1000, 80), (780, 70)
-    view, deficit = fused(heart, pulse, times=2)
+def beaten(heart_ms, pulse_ms, heart=(1000, 80), pulse=(780, 20, POOR_SIGNAL)):
+    """The same, of beats at these times."""
+    fusion = Fusion()
+    for t_ms in heart_ms:
+        fusion.heart_beat(t_ms)
+    for t_ms in pulse_ms:
+        fusion.pulse_beat(t_ms)
+    out = []
+    fusion.report(reading(HEART_RATE, *heart), reading(PULSE_RATE, *pulse), 20000, out)
+    return [(r.mantissa, r.quality_pct, r.absent_reason) for r in out]
+
+
+# Bigeminy of 80/min: each second beat comes after 500 ms, the next one after 1000 ms.
+EARLY = [t + e for t in range(0, 20000, 1500) for e in (0, 500)]
+
+
+def test_early_beats_without_a_pulse_are_a_deficit():
+    view, deficit = beaten(EARLY, [t + 300 for t in EARLY[::2]])
+    # Of 2000..18000 ms: 22 beats from 1500 to 18000 ms, 11 of them with a pulse.
+    assert view == (400, 80, PRESENT) and deficit == (400, 80, PRESENT)
+
+
+def test_irregular_beats_that_all_have_a_pulse_are_no_deficit():
+    view, deficit = beaten(EARLY, [t + 300 for t in EARLY])
+    assert view == (800, 80, PRESENT) and deficit == (0, 80, PRESENT)
+
+
+def test_pulses_that_are_missing_or_added_without_rule_are_no_deficit():
+    regular = list(range(0, 20000, 750))
+    hidden = [t + 300 for i, t in enumerate(regular) if i % 3]
+    for times, pulses in (
+        (regular, hidden),
+        (EARLY, [t + 300 for t in EARLY[1::2]]),
+        (EARLY, list(range(0, 20000, 410))),
+    ):
+        view, deficit = beaten(times, pulses)
+        assert deficit == (None, 0, POOR_SIGNAL)
+        assert view == (1000, 80, PRESENT)
+    _, deficit = beaten(EARLY, [t + 300 for t in EARLY[::2]], heart=(1000, 40))
+    assert deficit[0] is None
+
+
+def test_rates_alone_make_no_deficit():
+    view, deficit = fused((1000, 80), (780, 70), times=9)
     assert view == (1000, 40, PRESENT) and deficit == (None, 0, POOR_SIGNAL)
-    view, deficit = fused(heart, pulse, times=3)
-    assert view == (780, 70, PRESENT) and deficit == (220, 70, PRESENT)
 
 
 def test_a_noisy_source_makes_no_deficit():

@@ -133,6 +133,8 @@ class Pipeline:
             return None
         self._channels[source] = channel
         self._due_us[source] = REPORT_MS * 1000
+        if self._fusion and source != ACC:
+            channel.told = self._fusion.heart_beat if source == ECG else self._fusion.pulse_beat
         if PPG in self._channels and source in (PPG, ACC):
             self._join(self._channels[PPG].hand_over)
         return channel

@@ -72,6 +72,7 @@ class EcgChannel:
 
     def __init__(self, on_beat=None):
         self._on_beat = on_beat
+        self.told = None  # called with the time (ms) of each R peak
         self._base = 0  # number of the detector's sample 0
         self._count = 0
         self._rate = HeartRate()
@@ -218,6 +219,8 @@ class EcgChannel:
         self._last_pct = sinus_pct
         self._last_at = index
         self._last_q8 = frac_q8
+        if self.told:
+            self.told(self._time_ms(index))
         if self._on_beat:
             self._on_beat(Beat(ECG, self._time_ms(index), index, frac_q8, quality_pct, flags))
 

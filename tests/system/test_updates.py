@@ -155,13 +155,8 @@ def test_two_bad_releases_are_rolled_back_and_a_good_one_stays(ward, tmp_path):
     assert (wearer.state / "b" / "release").read_bytes() == good.manifest.payload
     assert (wearer.state / "nvs" / "release.floor").read_bytes() == b"7"
 
-    for made, why in (
-        (release(8, tmp_path), "bad signature"),  # by the key that this device pinned until now
-        (release(7, tmp_path, key=following), "not newer"),
-        (release(9, tmp_path, key=following, model="ESP32_GENERIC"), "other model"),
-    ):
-        ward.push(made)
-        assert ward.follow("refused").why == why
+    ward.push(release(8, tmp_path))  # by the key that this device pinned until now
+    assert ward.follow("refused").why == "bad signature"
     assert wearer.log_path.read_text().count("is confirmed") == 1
 
     ward.drain()

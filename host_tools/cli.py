@@ -130,6 +130,32 @@ def data(as_json: _AsJson = False) -> None:
 
 @app.command()
 def power(
+@app.command()
+def waveforms(
+    state: Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")] = None,
+    device: Annotated[str | None, typer.Option(help="id of one device (all, without)")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the samples into this folder")] = None,
+    form: Annotated[str, typer.Option("--format", help="csv or wfdb")] = "csv",
+    as_json: _AsJson = False,
+) -> None:
+    """List the ECG and light that devices have sent around events, and write them as csv or WFDB records."""
+    from host_tools import paths, strips
+    from host_tools.gateway import CONFIG_NAME, Config
+    from host_tools.store import Store
+
+    with Store(Config.read((state or paths.gateway_dir()) / CONFIG_NAME).store) as store:
+        for strip in strips.strips(store, device):
+            written = str(strips.write(strip, out, form)) if out else ""
+            start_ms = strip.pieces[0].t_start_ms + (strip.utc_offset_ms or 0)
+            told = {"device": strip.device, "boot": strip.boot, "strip": strip.number, "why": strip.why}
+            told |= {"source": strips.SOURCES.get(strip.source, strip.source), "start_ms": start_ms}
+            told |= {"utc": strip.utc_offset_ms is not None, "seconds": strip.seconds, "file": written}
+            if as_json:
+                print(json.dumps(told))
+            else:
+                print(f"{strip.name}  {strip.seconds:6.1f} s  {strip.why}  {written}".rstrip())
+
+
     board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],
     profile: Annotated[str | None, typer.Option(help="lean or full; the board's own without")] = None,
     battery: Annotated[float, typer.Option(help="rated charge of the cell, mAh", min=1)] = 500,

@@ -84,6 +84,21 @@ readings = sa.Table(
     sa.Column("absent_reason", sa.SmallInteger, nullable=False),
     sa.ForeignKeyConstraint(["device", "seq"], ["envelopes.device", "envelopes.seq"]),
 )
+waveforms = sa.Table(
+    "waveforms",  # what of ECG and light is in an envelope; the samples stay there, compressed
+    metadata,
+    sa.Column("device", _Device, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.SmallInteger, nullable=False),  # records.ECG, records.PPG
+    sa.Column("cause", sa.SmallInteger, nullable=False),  # records.WAVE_*
+    sa.Column("strip", sa.BigInteger, nullable=False),  # number since the boot, 0: somebody asked
+    sa.Column("event_ms", sa.BigInteger, nullable=False),  # device time, like the next two
+    sa.Column("t_start_ms", sa.BigInteger, nullable=False),
+    sa.Column("t_end_ms", sa.BigInteger, nullable=False),
+    sa.Column("samples", sa.BigInteger, nullable=False),  # of each column
+    sa.ForeignKeyConstraint(["device", "seq"], ["envelopes.device", "envelopes.seq"]),
+)
 gone = sa.Table(
     "gone",  # sequences that a device has said it does not hold any more
     metadata,
@@ -216,6 +231,20 @@ class Store:
         with self.engine.connect() as connection:
             return list(connection.execute(query))
 
+    def waveforms(self, device: str | None = None) -> list[sa.Row]:
+        """Pieces of waveforms by device, boot, strip, source and time, with the raw envelope that each is in.
+
+        Beside the table's columns: boot, utc_offset_ms (null where it is not known yet) and raw.
+        """
+        same = (envelopes.c.device == waveforms.c.device) & (envelopes.c.seq == waveforms.c.seq)
+        query = sa.select(waveforms, envelopes.c.boot, envelopes.c.utc_offset_ms, envelopes.c.raw).join(envelopes, same)
+        if device is not None:
+            query = query.where(waveforms.c.device == device)
+        w = waveforms.c
+        order = (w.device, envelopes.c.boot, w.strip, w.source, w.t_start_ms, w.seq)
+        with self.engine.connect() as connection:
+            return list(connection.execute(query.order_by(*order)))
+
     def last_heard_ms(self) -> dict[str, int]:
         """Device id to the UTC of its newest envelope (of its enrolment before that), of devices not revoked."""
         newest = (envelopes.c.device == devices.c.device) & (envelopes.c.seq == devices.c.last_seq)
@@ -256,6 +285,7 @@ class Transaction:
         self._duplicates: dict[str, int] = {}
         self._envelopes: list[dict] = []
         self._readings: list[dict] = []
+        self._waveforms: list[dict] = []
         self._audit: list[dict] = []
         self._gone: dict[tuple[str, int, int], dict] = {}
 
@@ -313,6 +343,21 @@ class Transaction:
             }
             for ordinal, reading in enumerate(batch.readings)
         ]
+        self._waveforms += [
+            {
+                "device": device,
+                "seq": batch.seq,
+                "ordinal": ordinal,
+                "source": one.source,
+                "cause": one.cause,
+                "strip": one.strip,
+                "event_ms": one.event_ms,
+                "t_start_ms": one.t_start_ms,
+                "t_end_ms": one.t_end_ms,
+                "samples": one.rows,
+            }
+            for ordinal, one in enumerate(batch.waveforms)
+        ]
         known = self.device(device)
         for first, last in batch.gone:
             if known is None or (first, last) not in known.gone:
@@ -345,7 +390,12 @@ class Transaction:
 
     def flush(self) -> None:
         """Write everything decided."""
-        for table, rows in ((envelopes, self._envelopes), (readings, self._readings), (audit, self._audit)):
+        for table, rows in (
+            (envelopes, self._envelopes),
+            (readings, self._readings),
+            (waveforms, self._waveforms),
+            (audit, self._audit),
+        ):
             if rows:
                 self._connection.execute(table.insert(), rows)
         for key, row in self._gone.items():

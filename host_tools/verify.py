@@ -192,6 +192,11 @@ def _open(envelope: bytes) -> _Sign1:
     return _Sign1(protected, header, payload, signature)
 
 
+def batch_of(envelope: bytes) -> Batch:
+    """The batch in an envelope that was verified before. Raises Malformed for what never was."""
+    return decode(_open(envelope).payload)
+
+
 def verify_signature(envelope: bytes, public_key: bytes) -> bool:
     """Return whether the device with this key sealed these bytes, whatever is in them: rules 1 to 6 alone."""
     try:

@@ -22,6 +22,11 @@ from vigil.core.records import ECG, PPG
 from vigil.link.utc import Utc
 from vigil.store.journal import Journal
 
+try:
+    from vigil.store.strips import Strips
+except ImportError:  # not in this device's profile
+    Strips = None
+
 _DRAIN_MS = const(120_000)  # after until_ms: longest wait for the last acknowledgement
 _LEAVE_MS = const(5_000)
 _COLLECT_BYTES = const(8_192)  # collect after so much was allocated: garbage spread over the whole heap splits it up
@@ -63,13 +68,15 @@ class Monitor:
         self.sealer = Sealer(signer)
         self.journal = Journal(board.fs + "/" + signer.device_id, os, self.sealer.seal, floor=floor)
         self.supervisor = Supervisor(board)
-        pipeline = Pipeline()
+        self.strips = strips = Strips() if Strips and not stored_number(board, "wave.off") else None
+        pipeline = Pipeline(strips.beat if strips else None)
         self.memory = Memory(board.clock, pipeline)
         self.health = Health(self.memory.push)
-        self.acquisition = Acquisition(board, self.health.push)
+        self.acquisition = Acquisition(board, self._push if strips else self.health.push)
         self.utc = utc = Utc()
         self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
-        self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, self.uplink.wake, utc)
+        wake = self.uplink.wake
+        self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, strips)
         self.client = self._client(signer.device_id)
         self.updates = self.uplink.updates = Updates(self, signer.device_id)
 
@@ -91,6 +98,11 @@ class Monitor:
         client = MqttClient(self.board, settings, name, topics, session, uplink.on_message, uplink.wake)
         uplink.client = client
         return client
+
+    def _push(self, block) -> None:
+        """A block for the strips, too."""
+        self.strips.push(block)
+        self.health.push(block)
 
     def status(self) -> dict:
         """Return the device's state for a batch; collects garbage, so that the heap's figures mean something."""

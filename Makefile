@@ -3,6 +3,9 @@ PYTHON   ?= python3.11
 VENV     := .venv
 BIN      := $(VENV)/bin
 DURATION ?= 60
+HOURS    ?= 24
+SPEED    ?= 100
+N        ?= 1000000
 export VIGIL_CACHE ?= $(CURDIR)/build/cache
 
 .DEFAULT_GOAL := help
@@ -49,6 +52,12 @@ bench: setup ## what each stage costs: time, heap, bytes
 powercut: setup ## power cuts at every change of the flash, enumerated (minutes)
 	$(BIN)/python -m tests.powerloss
 
+soak: setup ## HOURS (24) of a wearer at speed with everything going wrong; exit 1 on any loss
+	$(BIN)/python -m host_tools.soak --hours $(HOURS) --speed $(SPEED) $(SOAK)
+
+fuzz: setup ## N (1000000) inputs that know their structure, against every parser of firmware and host
+	$(BIN)/python -m tests.fuzz --n $(N)
+
 validate: setup ## figures on all recordings beside open peers, with a report (a long campaign: half an hour and more)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[validate-peers]'
 	for part in ecg ppg spo2 resp; do $(BIN)/vigil validate $$part --out build/validate || exit 1; done
@@ -56,4 +65,4 @@ validate: setup ## figures on all recordings beside open peers, with a report (a
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup run test test32 lint gen gen-check bench powercut validate clean
+.PHONY: help setup run test test32 lint gen gen-check bench powercut soak fuzz validate clean

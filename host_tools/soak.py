@@ -297,6 +297,9 @@ class Soak:
         wanted = set(range(1, self.sealed + 1))
         verdicts = [outcome.verdict for outcome in verify_all((row.raw for row in rows), key)]
         boot_of = {row.seq: row.boot for row in rows}
+        newest: dict[int, tuple[int, int]] = {}  # by sequence: start and time of what a batch tells last
+        for seq, end_ms in ends_ms:
+            newest[seq] = max(newest.get(seq, (0, 0)), (boot_of[seq], end_ms))
         heap = [
             (row.t0_ms, json.loads(row.status)["0"])
             for row in rows
@@ -312,7 +315,7 @@ class Soak:
             "rejected": counts["rejected"],
             "duplicates_absorbed": counts["duplicates"],
             "out_of_order": sum(verdict != "accepted" for verdict in verdicts)
-            + sum((a.boot, a.t0_ms) > (b.boot, b.t0_ms) for a, b in pairwise(rows)),
+            + sum(a > b for a, b in pairwise(newest[seq] for seq in sorted(newest))),
             "dated_wrongly": sum(not self._dated_rightly(row) for row in rows if row.utc_offset_ms is not None),
             "longest_hole_s": _longest_hole_s(ends_ms, boot_of),
             "dropped": self.report["dropped"],

@@ -1,0 +1,96 @@
+"""Parsers of the host as fuzzing targets; see parsers.py."""
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from host_tools import waveform
+from host_tools.batch import Malformed, decode
+from host_tools.updates import Serving
+from host_tools.verify import DeviceState, split, verify
+from host_tools.verify_file import claimed_device
+from vigil.crypto.signer import device_id
+from vigil.wire import envelope
+
+
+class Signer:
+    """Seals quickly."""
+
+    def __init__(self):
+        self._key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+        self.public_key = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.device_id = device_id(self.public_key)
+
+    def sign(self, message):
+        return self._key.sign(bytes(message))
+
+
+SIGNER = Signer()
+_STATE = DeviceState(SIGNER.public_key)
+
+
+def _batch(data):
+    batch = decode(data)
+    assert all(reading.t_start_ms <= reading.t_end_ms for reading in batch.readings)
+
+
+def _envelope(data):
+    return verify(data, topic_device=SIGNER.device_id, device=_STATE).verdict == "accepted"
+
+
+def _sealed(data):
+    """What a device has signed, whatever it is."""
+    return _envelope(envelope.seal(SIGNER, data))
+
+
+def _file(data):
+    assert b"".join(split(data)) == data
+
+
+def _claimed(data):
+    assert isinstance(claimed_device(data), str)
+
+
+def _waveform(data):
+    for columns in (1, 2):
+        waveform.decode(data, columns)
+
+
+class _Serving(Serving):
+    def __init__(self):
+        self.said = 0
+        self._log = self._count
+
+    def _count(self, name, **_):
+        self.said += 1
+
+    def _current(self, *, now=False):
+        return {}
+
+
+_serving = _Serving()
+
+
+def _wish(data):
+    before = _serving.said
+    _serving.answer(SIGNER.device_id, data)
+    return _serving.said == before
+
+
+TARGETS = {
+    "batch": (_batch, Malformed),
+    "envelope": (_envelope, ()),
+    "sealed": (_sealed, ()),
+    "file": (_file, Malformed),
+    "claimed": (_claimed, Malformed),
+    "waveform": (_waveform, waveform.BadBlock),
+    "wish": (_wish, ()),
+}
+
+
+def run(name, data):
+    """Tell whether `data` was accepted. Raises whatever a parser must not raise."""
+    function, refusal = TARGETS[name]
+    try:
+        return function(data) is not False
+    except refusal:
+        return False

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from host_tools.ble_command import app as ble
 from host_tools.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 validate = typer.Typer(no_args_is_help=True, help="Accuracy on recorded hearts, beside peers, as JSON and HTML.")
 app.add_typer(validate, name="validate")
+app.add_typer(ble, name="ble")
 
 _AsJson = Annotated[bool, typer.Option("--json", help="for machines: JSON, no table")]
 

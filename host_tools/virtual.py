@@ -23,7 +23,7 @@ from host_tools import board, children, interpreter, release
 from host_tools.errors import UserError
 from host_tools.paths import BOARDS, FIRMWARE
 
-_BOARD_FILES = ("board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
+_BOARD_FILES = ("ble.py", "board.py", "clock.py", "link.py", "prove.py", "run.py", "tasks.py")
 _LOADER = ("boot.mpy", "loader.mpy", "main.mpy", "run.mpy")
 RESTART = 75  # exit status of a device that wants to start again
 # What may be wired to a virtual device of a profile. lean: the accelerometer alone would take 30 KB.
@@ -103,7 +103,7 @@ class VirtualWearer:
     full or lean, each with its heap. duration_s: virtual seconds until
     the firmware seals what it has, drains its queue and ends by itself; None: it runs until stop(). slots: it runs from
     a slot of its own flash, as an image has it, and can be updated; `status` is then RESTART where it wants to be
-    started again.
+    started again. radio: address of a boards.virtual.radio.Radio.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class VirtualWearer:
         profile: str = "full",
         duration_s: float | None = None,
         slots: bool = False,
+        radio: str | None = None,
     ):
         self.state = Path(state)
         self.scenario = scenario
@@ -124,6 +125,7 @@ class VirtualWearer:
         self.profile = profile
         self.duration_s = duration_s
         self.slots = slots
+        self.radio = radio
         self.log_path = self.state / "device.log"
         self.status: int | None = None  # exit status of the interpreter, once it has ended by itself
         self._running: dict = {}
@@ -219,6 +221,7 @@ class VirtualWearer:
                     profile=self.profile,
                     until_ms=until_ms,
                     tree=loader_tree() if self.slots else None,
+                    extra={"VIGIL_RADIO": self.radio} if self.radio else None,
                 )
         except BaseException:
             self.stop()

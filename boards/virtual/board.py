@@ -9,6 +9,7 @@ VIGIL_RESET_CAUSE (default "power-on").
 import os
 from array import array
 
+import ble
 import clock
 import link
 
@@ -158,7 +159,7 @@ class Board:
     """One virtual device."""
 
     name = "virtual"
-    ble = None
+    ble_uuid = ble.UUID
 
     def __init__(self, state, address, speed, until_ms, cause):
         for folder in (state, state + "/fs", state + "/nvs"):
@@ -171,6 +172,7 @@ class Board:
         self.clock = clock.Clock(speed)
         self.clock.install()
         self._cause = cause
+        self.ble = ble.make()
         self._wires = link.Link(address, self.clock)
         hello = self._wires.hello
         self.clock.stalls = [[a * 1000, n * 1000] for a, n in hello["stalls_ms"]]
@@ -200,6 +202,8 @@ class Board:
 
     def pin(self, name):
         """Digital input `name`; ValueError when there is none."""
+        if name == "pair" and self.ble:
+            return ble.Button(self.ble)
         return self._once("pin:" + name, lambda: Pin(self._wires, name))
 
     def irq(self, name, handler):

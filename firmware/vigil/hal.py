@@ -75,7 +75,8 @@ if TYPE_CHECKING:
 
         i2c, spi, adc, pin and irq raise ValueError for a name that the board does not have: what is not fitted is
         absent, not an error. Names in use: i2c "sensors"; spi "ecg" (a MAX30003) or adc "ecg" with pin "lod_p" and
-        "lod_n" (electrode off; an AD8232); irq "max30102", "max30003" and "lis3dh". A board may have `until_ms`
+        "lod_n" (electrode off; an AD8232); pin "pair" (a button to ground, for Bluetooth); irq "max30102", "max30003"
+        and "lis3dh". A board may have `until_ms`
         (int): the time at which the run ends.
         """
 
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
         wifi: Wifi
         keystore: Keystore
         ble: Any  # object with the API of MicroPython's bluetooth.BLE, or None
+        ble_uuid: Any  # bluetooth.UUID
 
         def i2c(self, name: str) -> I2C: ...
         def spi(self, name: str) -> SPI: ...

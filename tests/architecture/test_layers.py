@@ -20,7 +20,8 @@ LAYER = {
     "drivers": 3,
     "app": 4,
 }
-ADAPTERS = {"link/mqtt_client.py"}  # L3: link adapters carry protocols over asyncio and sockets
+# L3: link adapters carry protocols over asyncio and sockets, or over the radio's stack
+ADAPTERS = {"link/mqtt_client.py", "link/ble_peripheral.py"}
 CORE_MAY = {"const", "array", "struct", "micropython"}
 LOADER = FIRMWARE / "loader.py"  # starts the watchdog and resets before any code that an update can change
 CHIP = {"machine", "network", "bluetooth", "esp32"}

@@ -77,12 +77,18 @@ class Monitor:
         self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
         wake = self.uplink.wake
         self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, strips)
-        self.client = self._client(signer.device_id)
+        self.client = self._client(signer.device_id, pipeline)
         self.updates = self.uplink.updates = Updates(self, signer.device_id)
 
-    def _client(self, device_id: str):
+    def _client(self, device_id: str, pipeline):
         """Return the link's client, None on a device that was not provisioned: it measures and keeps."""
         try:
+            if self.board.keystore.get("link.kind") == b"ble":
+                try:
+                    from vigil.app.ble import open_link
+                except ImportError:
+                    raise ConfigError("link.kind is ble, and this image is without it: flash one with --profile full")
+                return open_link(self, device_id, pipeline)
             settings = link_settings(self.board)
         except ConfigError as e:
             log(ERROR, "config", str(e))

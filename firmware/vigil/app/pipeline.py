@@ -55,6 +55,7 @@ class Pipeline:
 
     def __init__(self, on_beat=None):
         self._on_beat = on_beat
+        self._on_report = None
         self._channels = {}  # source: channel
         self._due_us = {}  # source: sample time until the next report
         self._readings = []
@@ -84,6 +85,8 @@ class Pipeline:
             channel.report(t_ms, self._readings)
             if source != ACC:
                 self._report_jointly(known, t_ms)
+            if self._on_report:
+                self._on_report(self._readings, known)
         self._due_us[source] = due_us
 
     def shed(self):
@@ -108,6 +111,17 @@ class Pipeline:
             self._resp = RespRate()
             return "respiration"
         return ""
+
+    def watch(self, on_report, on_beat):
+        """Call on_report(readings, first) after each report, new ones from `first` on; on_beat too. Before any data."""
+        self._on_report = on_report
+        before = self._on_beat
+
+        def both(beat):
+            before(beat)
+            on_beat(beat)
+
+        self._on_beat = both if before else on_beat
 
     def take(self):
         """Return the readings made since the last call, oldest first; the caller owns the list."""
@@ -182,3 +196,5 @@ class Pipeline:
             self._readings.append(Reading(kind, None, 0, unit, 0, t_ms, t_ms, NO_SENSOR))
         if source != ACC:
             self._report_jointly(known, t_ms)
+        if self._on_report:
+            self._on_report(self._readings, known)

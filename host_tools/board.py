@@ -67,7 +67,8 @@ def load(name: str) -> Board:
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """roots: modules whose imports decide what goes in (none: all). only_with: modules that only this part needs.
+    """roots: modules whose imports decide what goes in (none: all). only_with: modules by the part that
+    they are for, or parts ("a or b").
 
     without: modules that the others do without when they are not there. linked: modules that become one with all that
     they load, the first. doors: those of them that can still be imported by their own name.
@@ -87,7 +88,8 @@ class Profile:
             for file in sorted(FIRMWARE.rglob("*.py"))
         }
         every.pop("vigil.hal", None)  # for readers only
-        idle = {name for part, names in self.only_with.items() if part not in sensors for name in names}
+        unfitted = [names for parts, names in self.only_with.items() if not set(sensors) & set(parts.split(" or "))]
+        idle = {name for names in unfitted for name in names}
         idle.update(self.without)
         every = {name: file for name, file in every.items() if name not in idle}
         chosen = _reached(every, self.roots) if self.roots else set(every)

@@ -72,8 +72,9 @@ class Pipeline:
             return
         channel = self._channels.get(source)
         if channel is None:
-            channel = self._open(source)
-            if channel is None:
+            try:
+                channel = self._open(source)
+            except ImportError:  # the image is of a board without this sensor
                 return
         channel.push(block)
         span_us = block.n * block.period_us
@@ -144,7 +145,7 @@ class Pipeline:
 
             channel = AccChannel(self._on_beat)
         else:
-            return None
+            raise ImportError("no channel for source %d" % source)
         self._channels[source] = channel
         self._due_us[source] = REPORT_MS * 1000
         if self._fusion and source != ACC:

@@ -7,7 +7,6 @@ feeds back, is a loop. Pulse and acceleration are taken to begin together and to
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt
 
 import numpy as np
 
@@ -203,14 +202,10 @@ def shapes(pulse: np.ndarray, ticks: dict[int, ppg.Tick]) -> dict[int, Shape]:
     for count, tick in sorted(ticks.items()):
         n = min(tick.age, 200)
         if n >= 100:
-            w = x[count + 200 - n : count + 200]
-            w = w - int(w.sum()) // n
-            size_q8 = int(np.abs(w).sum()) // n << 8
-            w = w >> max(0, int(np.abs(w).max()).bit_length() - 7)
-            square, cube = int((w**2).sum()) // n, int((w**3).sum()) // n
+            size, skew_q6 = ppg.shape(x[count + 200 - n : count + 200])
+            size_q8 = size << 8
             least_q8 += least_q8 >> 10
             least_q8 = least_q8 if 0 < least_q8 < size_q8 else max(size_q8, 1)
-            skew_q6 = (cube << 4) // max(1, isqrt(square << 8)) * 64 // (square + 1)
             last = Shape(skew_q6, size_q8 // ((least_q8 >> 4) + 1))
         out[count] = last
     return out

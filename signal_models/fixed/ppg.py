@@ -7,6 +7,7 @@ Equal to the firmware bit for bit, and many times faster: windows are numpy, onl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isqrt
 
 import numpy as np
 
@@ -19,6 +20,7 @@ SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
 REPEATS, CLEAR, VERY_CLEAR = 400, 700, 800
 OFF = 10_000 * 8
+SHARED, SHARED_SHAPE, SKEW, PI, SHAPE_MIN = 3891, 4055, 29, 50, 100  # what SpO2 asks for
 SPO2_X100 = np.rint(100 * design.spo2_pct(np.arange(design.SPO2_ENTRIES) * design.SPO2_STEP)).astype(int)
 
 
@@ -46,6 +48,8 @@ class Tick:
     r_q12: int = 0
     spo2_x10: int = -1
     shared_q12: int = 0
+    skew_q6: int = 0
+    spo2_sure: bool = False
     settled: bool = False
     span: int = 0
     tail: int = 0
@@ -322,6 +326,15 @@ def smoothed(x: np.ndarray) -> np.ndarray:
     return y
 
 
+def shape(x: np.ndarray) -> tuple[int, int]:
+    """Size of a window about its mean, and its skewness in Q6 from values of 64..127 at most."""
+    x = x - int(x.sum()) // len(x)
+    size = int(np.abs(x).sum()) // len(x)
+    x = x >> max(0, int(np.abs(x).max()).bit_length() - 7)
+    square, cube = int((x**2).sum()) // len(x), int((x**3).sum()) // len(x)
+    return size, (cube << 4) // max(1, isqrt(square << 8)) * 64 // (square + 1)
+
+
 def ratio_of_ratios(tick: Tick, red: np.ndarray, ir: np.ndarray, dc_red: int, dc_ir: int) -> None:
     """R and SpO2 from windows of both columns and their DC."""
     x, shift_ir = scaled(ir)
@@ -338,6 +351,9 @@ def ratio_of_ratios(tick: Tick, red: np.ndarray, ir: np.ndarray, dc_red: int, dc
     i, part = tick.r_q12 >> 8, tick.r_q12 & 255
     x100 = int(SPO2_X100[i]) + ((int(SPO2_X100[i + 1] - SPO2_X100[i]) * part) >> 8)
     tick.spo2_x10 = (x100 + 5) // 10
+    told = tick.shared_q12 >= SHARED and tick.clarity_q10 >= CLEAR
+    told |= tick.shared_q12 >= SHARED_SHAPE and tick.skew_q6 >= SKEW
+    tick.spo2_sure = told and not 0 < tick.pi_x1000 < PI and x100 >= 7000
 
 
 def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative: bool = False) -> Run:
@@ -380,6 +396,8 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
         width = min(width, contact.steady)
         if red >= 0 and ir >= 0 and width >= WINDOW_MIN:
             part = slice(n - width + 1, n + 1)
+            if age >= SHAPE_MIN:
+                tick.skew_q6 = shape(f.pulse[n - min(age, WINDOW) + 1 : n + 1, pulse])[1]
             dc_red, dc_ir = int(f.dc_q8[n, red]) >> 8, int(f.dc_q8[n, ir]) >> 8
             ratio_of_ratios(tick, f.pulse[part, red], f.pulse[part, ir], dc_red, dc_ir)
             if tick.spo2_x10 < 0:

@@ -7,7 +7,7 @@ import pytest
 
 from signal_models.fixed import ppg as mirror
 from signal_models.synth.ppg import ppg, regular_beats
-from vigil.core.records import GREEN, IR, PPG, RED, RELATIVE, SampleBlock
+from vigil.core.records import GREEN, IR, PPG, PRESENT, RED, RELATIVE, SampleBlock
 from vigil.estimators.ppg_channel import PpgChannel
 
 
@@ -21,7 +21,8 @@ def firmware(counts, columns, cuts, *, relative=False):
         evaluate(age)
         p, s = channel.pulse, channel.spo2
         rate = (p.bpm_x10 or -1, p.quality_pct, p.clarity_q10, p.period_q8)
-        ticks.append((age, *rate, channel._pi_x1000, s.r_q12, s.spo2_x10 or -1, channel.contact.state))
+        sure = age > 0 and s.reason == PRESENT
+        ticks.append((age, *rate, channel._pi_x1000, s.r_q12, s.spo2_x10 or -1, sure, channel.contact.state))
 
     channel._evaluate = watch
     at = i = 0
@@ -41,8 +42,9 @@ def agree(counts, columns, cuts, *, relative=False):
     want = mirror.run(counts, pulse=pulse, red=red, ir=ir, relative=relative)
     onsets, ticks = firmware(counts, columns, cuts, relative=relative)
     figures = [
-        (t.age, t.bpm_x10, t.quality_pct, t.clarity_q10, t.period_q8, t.pi_x1000, t.r_q12, t.spo2_x10, t.contact)
+        (t.age, *rate, t.pi_x1000, t.r_q12, t.spo2_x10, t.spo2_sure, t.contact)
         for t in want.ticks
+        for rate in [(t.bpm_x10, t.quality_pct, t.clarity_q10, t.period_q8)]
     ]
     assert ticks == figures
     assert onsets == want.onsets_q8

@@ -15,7 +15,7 @@ from vigil.core.records import MOTION_ARTIFACT, PRESENT
 from vigil.dsp.pulse_shape import moments
 
 _WINDOW = const(200)  # samples looked at: 8 s
-_WINDOW_MIN = const(100)
+SHAPE_MIN = const(100)  # and the least
 _AGREE_X10 = const(40)  # bpm: beats and spectrum tell of one pulse
 _SKEW_Q6 = const(16)  # 0.25: less is no pulse's shape, of a signal that has grown by half
 _ODD_Q6 = const(19)  # 0.3: likewise, where beats and spectrum disagree
@@ -50,7 +50,7 @@ class HandOver:
     def evaluate(self, ring, column: int, count: int, age: int):
         """Look at the newest 8 s of the column that pulses."""
         n = min(age, _WINDOW)
-        if n < _WINDOW_MIN:
+        if n < SHAPE_MIN:
             return
         out = self._moments
         moments(ring, column, count, n, out)

@@ -41,7 +41,7 @@ from vigil.core.records import (
 from vigil.dsp import ppg_beats, ppg_front
 from vigil.dsp.coeffs.ppg import HIGHPASS_Q14
 from vigil.estimators.contact import OFF_COUNTS, PI_MIN_X1000, Contact
-from vigil.estimators.hand_over import HandOver
+from vigil.estimators.hand_over import SHAPE_MIN, HandOver
 from vigil.estimators.pulse_rate import PulseRate
 from vigil.estimators.spo2 import Spo2
 
@@ -251,6 +251,8 @@ class PpgChannel:
         if self._red_column >= 0 and self._ir_column >= 0 and age:
             dc_red = state[ppg_front.DC + 5 * self._red_column] >> 8
             dc_ir = state[ppg_front.DC + 5 * self._ir_column] >> 8
-            age = min(age, self.contact.steady)
+            steady = min(age, self.contact.steady)
             red, ir, pi_x1000 = self._red_column, self._ir_column, self._pi_x1000
-            self.spo2.evaluate(self._ring, red, ir, dc_red, dc_ir, count, age, pi_x1000, pulse.clarity_q10)
+            skew_q6 = self.hand_over.skew_q6 if age >= SHAPE_MIN else 0
+            clarity_q10 = pulse.clarity_q10
+            self.spo2.evaluate(self._ring, red, ir, dc_red, dc_ir, count, steady, pi_x1000, clarity_q10, skew_q6)

@@ -1,8 +1,9 @@
 """SpO2 by the ratio of ratios, from the regression of the red pulse on the infrared one over 8 s.
 
 Both are smoothed over 160 ms first, alike, which takes noise and leaves their ratio. Two things must hold for a value
-to be shown: the pulse repeats itself (what moves the sensor does not), and both columns tell of the same thing.
-docs/adr/0004, 0016.
+to be shown: both columns tell of the same thing, and it is a pulse: it repeats itself, or, where the heart is
+irregular, it rises fast and falls slowly and both columns tell of it more exactly still. What moves the sensor does
+neither. docs/adr/0004, 0016, 0030.
 """
 
 from array import array
@@ -17,8 +18,11 @@ _WINDOW = const(200)  # samples: 8 s
 _WINDOW_MIN = const(70)
 _R_MAX_Q12 = const(8191)  # R just below 2, the table's end
 _PI_MIN_X1000 = const(50)  # below 0.05 % the converter's own noise decides
-_SHARED_MIN_Q12 = const(3686)  # least squared correlation of red and infrared: 0.9
+_SHARED_MIN_Q12 = const(3891)  # least squared correlation of red and infrared: 0.95
 _CLEAR_MIN_Q10 = const(700)  # least autocorrelation of the pulse at its period: motion has less
+_SHARED_SHAPE_Q12 = const(4055)  # 0.99, where it is not the period
+_SKEW_MIN_Q6 = const(29)  # but a skewness of 0.45 that tells a pulse; motion has it in one window of thirty
+_QUALITY_SHAPE = const(60)
 
 
 def ratio_q12(a: int, b: int) -> int:
@@ -59,11 +63,12 @@ class Spo2:
         self.reason = SETTLING_IN
 
     def evaluate(
-        self, ring, red: int, ir: int, dc_red: int, dc_ir: int, count: int, age: int, pi_x1000: int, clarity_q10: int
+        self, ring, red: int, ir: int, dc_red: int, dc_ir: int, count: int, age: int, pi_x1000, clarity_q10, skew_q6
     ):
         """Form the reading. red, ir: columns of ring; dc_red, dc_ir: decimated sums (8 counts); 16 <= dc < 2**21.
 
-        pi_x1000: perfusion in 0.001 %, 0 while no beat is known. clarity_q10: the pulse's autocorrelation.
+        pi_x1000: perfusion in 0.001 %, 0 while no beat is known. clarity_q10, skew_q6: the pulse's autocorrelation and
+        skewness.
         """
         n = min(age, _WINDOW)
         if n < _WINDOW_MIN:
@@ -86,10 +91,12 @@ class Spo2:
         self.r_q12 = r_q12 = min(r_q12, _R_MAX_Q12)
         spo2_x100 = calibrated_x100(r_q12)
         self.spo2_x10 = (spo2_x100 + 5) // 10
-        self.quality_pct = min(max(min(shared_q12 * 100 >> 12, clarity_q10 * 100 >> 10), 0), 99)
+        shaped = skew_q6 >= _SKEW_MIN_Q6 and shared_q12 >= _SHARED_SHAPE_Q12
+        sure = max(clarity_q10 * 100 >> 10, _QUALITY_SHAPE if shaped else 0)
+        self.quality_pct = min(shared_q12 * 100 >> 12, sure, 99)
         if 0 < pi_x1000 < _PI_MIN_X1000:
             self.reason = LOW_PERFUSION
-        elif shared_q12 < _SHARED_MIN_Q12 or clarity_q10 < _CLEAR_MIN_Q10:
+        elif not shaped and (shared_q12 < _SHARED_MIN_Q12 or clarity_q10 < _CLEAR_MIN_Q10):
             self.reason = POOR_SIGNAL
         elif spo2_x100 < 7000:
             self.reason = OUT_OF_RANGE

@@ -55,7 +55,7 @@ async def scan(seconds: float, *, everything: bool = False, backend: Any = None)
         raise UserError(f"cannot scan: {e}", "is there a Bluetooth adapter, and is it turned on?") from e
     found = []
     for address, (device, said) in seen.items():
-        services = tuple(short(uuid) for uuid in said.service_uuids)
+        services = tuple(dict.fromkeys(short(uuid) for uuid in said.service_uuids))
         if everything or {HEART_RATE, OXIMETER, THERMOMETER} & set(services):
             found.append(Found(address, said.local_name or device.name or "", said.rssi, services, device))
     return sorted(found, key=lambda one: -one.rssi)

@@ -18,7 +18,6 @@ from host_tools.ble_link import BleLink
 from host_tools.sources.mqtt import Message
 from vigil.link.ble_stream import UPDATE
 
-_BACKOFF_S = (0.5, 30.0)
 _CLOSE_S = 5.0
 
 
@@ -26,7 +25,7 @@ class BleSource:
     """Messages of the devices that `where` names (addresses, or functions that find one when a connection is needed).
 
     The devices must be bonded with this machine (`vigil ble pair`). on_event(name, **fields) is told of `connected`
-    and `disconnected`.
+    and `disconnected`. backoff_s: shortest and longest wait between tries.
     """
 
     def __init__(
@@ -35,7 +34,9 @@ class BleSource:
         *,
         on_event: Callable[..., None] = lambda name, **fields: None,
         backend: Any = None,
+        backoff_s: tuple[float, float] = (0.5, 30.0),
     ):
+        self._backoff_s = backoff_s
         self._where = where
         self._event = on_event
         self._backend = backend
@@ -74,7 +75,7 @@ class BleSource:
     async def serve(self, where: str | Callable[[], Awaitable[Any]]) -> None:
         """Stay connected with one device. For whoever has a loop: then start() and stop() are not needed."""
         self._loop = asyncio.get_running_loop()
-        wait_s, longest_s = _BACKOFF_S
+        wait_s, longest_s = self._backoff_s
         while True:
             why = ""
             try:
@@ -87,7 +88,7 @@ class BleSource:
                 async with link:
                     self._links[link.device] = link
                     self._event("connected", device=link.device)
-                    wait_s = _BACKOFF_S[0]
+                    wait_s = self._backoff_s[0]
                     await link.gone.wait()
             except asyncio.CancelledError:
                 raise

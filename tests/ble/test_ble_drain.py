@@ -1,0 +1,132 @@
+"""The journal over Bluetooth: nothing lost, nothing twice, whatever happens to the connection; and how fast it goes.
+
+VIGIL_BLE_CUTS=100 makes the first test the whole campaign (a minute or two).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import threading
+import time
+
+from bleak import BleakClient, BleakScanner
+
+from boards.virtual.radio import Central
+from host_tools.ble_link import DOWN, BleLink
+from host_tools.gateway import Gateway
+from host_tools.sources.ble import BleSource
+from host_tools.store import Store, sqlite_url
+from tests.ble.bleak_bumble import client_of, scanner_of
+from tests.ble.worn_radio import Bare
+from vigil.wire import ack
+
+CUTS = int(os.environ.get("VIGIL_BLE_CUTS", "12"))
+
+
+async def find(central):
+    return await BleakScanner.find_device_by_filter(lambda *_: True, timeout=10, backend=scanner_of(central.device))
+
+
+async def bonded(worn, **options) -> Central:
+    """A central that has paired by passkey."""
+    central = await Central(worn.radio, passkey=worn.passkey, **options).start()
+    await worn.press()
+    async with BleakClient(await find(central), pair=True, backend=client_of(central.device)):
+        return central
+
+
+class Hub:
+    """A gateway that hears by `central`, in the test's own loop."""
+
+    def __init__(self, central, store):
+        self.log: list[tuple[str, dict]] = []
+        self.source = BleSource([], backend=client_of(central.device), on_event=self._say, backoff_s=(0.02, 0.2))
+        self._central = central
+        self._gateway = Gateway(store, self.source, self._say)
+        self._never = threading.Event()
+
+    def _say(self, name, **fields) -> None:
+        self.log.append((name, fields))
+
+    async def run(self) -> None:
+        serving = asyncio.ensure_future(self.source.serve(lambda: find(self._central)))
+        try:
+            while True:
+                taken = self.source.take(64, 0)
+                if taken:
+                    self._gateway.handle(taken, self._never)
+                await asyncio.sleep(0.01)
+        finally:
+            serving.cancel()
+
+
+async def drain(worn, store, cuts) -> None:
+    """Serve until the device's journal is empty, and cut the connection `cuts` times at random moments meanwhile."""
+    central = await bonded(worn)
+    hub = Hub(central, store)
+    running = asyncio.ensure_future(hub.run())
+    rng = random.Random(7)
+    limit_s = time.monotonic() + 30 + 3 * cuts
+    try:
+        while "LEFT" not in worn.log:
+            assert not running.done(), running.exception()
+            assert time.monotonic() < limit_s, (worn.log[-2000:], hub.log[-5:])
+            connections = list(central.device.connections.values())
+            if cuts and connections and any(name == "connected" for name, _ in hub.log):
+                hub.log = [said for said in hub.log if said[0] != "connected"]
+                cuts -= 1
+                await asyncio.sleep(rng.random() * 0.1)  # in the middle of a fragment, of a message, before it
+                if connections[0].handle in central.device.connections:
+                    await connections[0].disconnect()
+            await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+    assert not cuts, "the journal was empty before all cuts were made"
+    assert not [said for said in hub.log if said[0] == "rejected"]
+
+
+def test_nothing_lost_across_disconnects(tmp_path):
+    n = 2 * CUTS + 16
+
+    async def go():
+        async with Bare(tmp_path, fill=n) as worn:
+            with Store(sqlite_url(tmp_path / "vigil.db")) as store:
+                key, device = worn.key
+                store.add_device(device, key)
+                await drain(worn, store, CUTS)
+                assert store.sequences(device) == list(range(1, n + 1))  # 0 lost, 0 twice
+                assert store.counts()["rejected"] == 0
+            left, connects = map(int, re.search(r"LEFT (\d+) .*connects (\d+)", worn.log).groups())
+            assert left == 0 and connects > CUTS
+
+    asyncio.run(go())
+
+
+def test_foreign_acknowledgements_free_nothing_and_how_fast_it_goes(tmp_path):
+    async def go():
+        async with Bare(tmp_path, fill=24, packets=6, interval_ms=30) as worn:
+            central = await bonded(worn)
+            link = BleLink(await find(central), backend=client_of(central.device))
+            messages = []
+            link.on_message = lambda kind, data: messages.append((time.monotonic(), len(data), data))
+            start = time.monotonic()
+            async with link:
+                await worn.until(lambda: len(messages) >= 8)  # the window of unacknowledged envelopes
+                foreign = ack.encode([(seq, bytes(32)) for seq in range(1, 25)])
+                link.acknowledge(foreign)
+                for bad in (b"", b"\x01", b"\x01\x07", b"\x02\xff\xff", b"\x02", b"\x03", b"\x03\xff", b"\x09" * 240):
+                    await link.client.write_gatt_char(DOWN, bad or b"\0", response=True)
+                await asyncio.sleep(0.5)
+                assert len({data for _, _, data in messages}) == 8  # nothing was freed: nothing else comes
+                assert link.receiver.dropped == 0
+                first_s, last_s = messages[0][0], messages[7][0]
+                rate = sum(size for _, size, _ in messages[1:8]) / (last_s - first_s)
+                print(
+                    f"{rate:.0f} B/s of envelopes; the link carries {6 * 244 / 0.03:.0f}; after {first_s - start:.2f} s"
+                )
+            await worn.until(lambda: not central.device.connections)
+
+    asyncio.run(go())

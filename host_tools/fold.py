@@ -43,7 +43,21 @@ def fold(text: str, constants: Mapping[str, Mapping[str, int]], *, strip: bool =
     """
     tree = ast.parse(text)
     folder = _Folder(constants, tree, strip)
-    return ast.unparse(ast.fix_missing_locations(folder.visit(tree)))
+    return written(folder.visit(tree))
+
+
+def written(tree: ast.AST) -> str:
+    """Return the source of a tree. Like ast.unparse, but `a, b = x, y` stays so: where the right side is in
+    parentheses, MicroPython makes a tuple of it, which allocates in the sampling path."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple)
+            and len(node.value.elts) > 1
+            and all(isinstance(target, ast.Tuple) for target in node.targets)
+        ):
+            node.value = ast.Name(", ".join(map(ast.unparse, node.value.elts)))
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def fold_all(sources: Mapping[str, str], *, strip: bool = False) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from host_tools.errors import UserError
+from host_tools.fold import written
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _OURS = "vigil."
@@ -58,7 +59,7 @@ def reached(sources: Mapping[str, str], root: str) -> list[str]:
 
 
 def _text(tree: ast.AST) -> str:
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return written(tree)
 
 
 def _imported(node: ast.AST) -> list[str]:

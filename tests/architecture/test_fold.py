@@ -74,3 +74,9 @@ def test_folded_and_plain_give_the_same_answers(tmp_path):
         interpreter.command(script), env=interpreter.environment(tmp_path), capture_output=True, text=True
     )
     assert done.stdout == "15\n", done.stderr
+
+
+def test_tuples_assigned_to_tuples_stay_on_the_stack():
+    text = "(a, b) = (b, a)\nc, d, e = x, (1, 2), -y\nf = (1, 2)\ng = h, i = p, q\nreturned = (a,)"
+    lines = fold(text, {}).splitlines()
+    assert lines == ["a, b = b, a", "c, d, e = x, (1, 2), -y", "f = (1, 2)", "g = h, i = (p, q)", "returned = (a,)"]

@@ -26,14 +26,14 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 
 
-def release(number, tmp_path, *, key=KEY, changed=None, **more):
+def release(number, tmp_path, *, worn="full", key=KEY, changed=None, **more):
     """What the device carries, with modules `changed` (source by path)."""
-    files = virtual.slot_files("full")
+    files = virtual.slot_files(worn)
     if changed:
         out = tmp_path / f"changed-{number}"
         interpreter.compile_sources(out, changed, march=None)
         files |= {file.relative_to(out).as_posix(): file.read_bytes() for file in out.rglob("*.mpy")}
-    about = {"version": f"0.{number}", "model": "virtual", "profile": "full"} | more
+    about = {"version": f"0.{number}", "model": "virtual", "profile": worn} | more
     payload = manifest(number=number, files=files, **about)
     return ReleaseFile(sign(payload, key), bundle(files), Release(payload))
 
@@ -45,7 +45,7 @@ def ward_log(ward):
 class Ward:
     """Broker, gateway and one device; what is pushed is followed through the device's restarts."""
 
-    def __init__(self, state):
+    def __init__(self, state, worn="full"):
         authority = Authority(state / "pki")
         self.broker = Broker(state / "broker", authority)
         self.broker.start()
@@ -58,7 +58,7 @@ class Ward:
         self.gateway.start()
         self.gateway.wait_until_connected()
         self.wearer = VirtualWearer(
-            state / "wearer", Scenario(wearer(600.0)), speed=20, duration_s=None, slots=True, profile="full"
+            state / "wearer", Scenario(wearer(600.0)), speed=20, duration_s=None, slots=True, profile=worn
         )
         self.device = self.wearer.provision(
             host=self.broker.host,

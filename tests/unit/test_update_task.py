@@ -113,8 +113,8 @@ def test_fetched_and_on_trial():
     with Flash() as flash:
         job = Job()
         assert ended(fetch.fetch(job, signed(manifest()))) is None
-        assert [want[1] for want in job.wants] == list(range(0, len(BUNDLE), 1024))
-        assert job.wants[-1] == [7, len(BUNDLE) // 1024 * 1024, len(BUNDLE) % 1024]
+        assert [want[1] for want in job.wants] == list(range(0, len(BUNDLE), 512))
+        assert job.wants[-1] == [7, len(BUNDLE) // 512 * 512, len(BUNDLE) % 512]
         record = loader.read()
         assert (record[loader.SLOT], record[loader.TRIAL], record[loader.STARTS]) == (0, 1, 3)
         assert (record[loader.RELEASE], record[loader.SENSORS]) == (7, 3)

@@ -1,20 +1,21 @@
 """Fetches a release piece by piece into the idle slot, checks it, and puts it on trial."""
 
 import asyncio
+import gc
 import os
 import sys
 
 import loader
 from micropython import const
 
+from vigil.app.updates import unload
 from vigil.core.errors import TrustError
 from vigil.core.log import INFO, log
 from vigil.ota.release import NO_ROOM, Device, check, opening
-from vigil.ota.slot import Slot
 from vigil.wire import update
 
-_PIECE = const(1024)  # bytes asked for at once
-_GAP_MS = const(100)  # between pieces: at most 10 KB/s
+_PIECE = const(512)  # bytes asked for at once
+_GAP_MS = const(100)  # between pieces: at most 5 KB/s
 _WAIT_MS = const(15_000)  # for a piece; doubles while none comes
 _WAIT_MAX_MS = const(240_000)
 _BLOCK = const(4096)
@@ -36,21 +37,37 @@ async def fetch(job, signed: bytes):
 
     Another offer that comes meanwhile ends it: it is returned. Raises TrustError with the reason's number.
     """
-    slot = Slot(loader.slot(1 - loader.running), os, open)
+    slot = None
     try:
-        return await _fetch(job, slot, signed)
+        release = await _opened(job, signed)
+        unload("crypto.ed25519_verify")
+        from vigil.ota.slot import Slot  # only now: the two need not be in memory together
+
+        slot = Slot(loader.slot(1 - loader.running), os, open)
+        return await _fetch(job, slot, release, signed)
     except OSError:
-        slot.forget()
+        _forget()
         raise TrustError(NO_ROOM)
     except Exception:
-        slot.forget()
+        _forget()
         raise
     finally:
-        slot.close()
+        if slot:
+            slot.close()
 
 
-async def _fetch(job, slot, signed):
+def _forget():
+    """Leave nothing that a later start would go on with."""
+    try:
+        os.remove(loader.slot(1 - loader.running) + "/offer")
+    except OSError:
+        pass  # it had not begun
+
+
+async def _opened(job, signed):
+    """Return what `signed` says, where this device takes it."""
     board = job.monitor.board
+    gc.collect()  # what follows takes some 5 KB for a while
     release = await _drive(opening(signed, board.keystore.get("release.key")))
     now_ms = board.clock.ms()
     utc = job.monitor.utc.at(now_ms)
@@ -65,6 +82,10 @@ async def _fetch(job, slot, signed):
     )
     check(release, device)
     log(INFO, "update", "release %d (%s)" % (release.number, release.version))
+    return release
+
+
+async def _fetch(job, slot, release, signed):
     if slot.read("offer") == signed:
         slot.resume(release)
     else:

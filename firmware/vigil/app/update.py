@@ -13,7 +13,8 @@ from vigil.core.log import INFO, WARN, log
 from vigil.wire import cbor, update
 from vigil.wire.update import CONFIRMED, REFUSED, ROLLED_BACK, TRIAL
 
-_NO_SLOTS = const(23)  # WHY
+_NO_MEMORY = const(20)  # WHY
+_NO_SLOTS = const(23)
 _FAULT = const(24)
 _POLL_MS = const(500)
 _FREE = const(2)  # places in the client's window that must be free: readings come first
@@ -117,7 +118,7 @@ class Update:
                     await self.tell(loader.read()[loader.RELEASE], TRIAL)
                     await self.restart()
             except Exception as e:  # whatever it is, the readings go on
-                why = e.args[0] if isinstance(e, TrustError) else _FAULT
+                why = e.args[0] if isinstance(e, TrustError) else _NO_MEMORY if isinstance(e, MemoryError) else _FAULT
                 log(WARN, "update", "refused, reason %d" % why)
                 if why == _FAULT:
                     sys.print_exception(e)

@@ -81,8 +81,13 @@ class Updates:
             from vigil.app.update import Update
 
             await Update(self).run()
-            for name in _PARTS:  # what it needed goes again
-                package, _, module = ("vigil." + name).rpartition(".")
-                if sys.modules.pop("vigil." + name, None) and hasattr(sys.modules[package], module):
-                    delattr(sys.modules[package], module)
-            gc.collect()
+            unload(*_PARTS)
+
+
+def unload(*names: str) -> None:
+    """Forget modules below vigil, so that their memory can be had again."""
+    for name in names:
+        package, _, module = ("vigil." + name).rpartition(".")
+        if sys.modules.pop("vigil." + name, None) and hasattr(sys.modules[package], module):
+            delattr(sys.modules[package], module)
+    gc.collect()

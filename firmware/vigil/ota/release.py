@@ -27,7 +27,6 @@ fetched: what is replayed or out of turn is not looked at. Whoever sends pieces 
 from micropython import const
 
 from vigil.core.errors import TrustError
-from vigil.crypto.ed25519_verify import finished, verifying
 from vigil.wire import cbor
 from vigil.wire.envelope import to_be_signed
 
@@ -119,6 +118,8 @@ def opening(signed: bytes, key: bytes):
             raise ValueError
     except (ValueError, TypeError):
         raise TrustError(MALFORMED)
+    from vigil.crypto.ed25519_verify import verifying  # here, so that it can be forgotten when this is done
+
     good = yield from verifying(key or b"", to_be_signed(protected, payload), signature)
     if not good:
         raise TrustError(BAD_SIGNATURE)
@@ -130,6 +131,8 @@ def opening(signed: bytes, key: bytes):
 
 def opened(signed: bytes, key: bytes) -> Release:
     """Return what opening() returns, at once."""
+    from vigil.crypto.ed25519_verify import finished
+
     return finished(opening(signed, key))
 
 

@@ -321,6 +321,10 @@ class Esp32Board:
 
         return bluetooth.UUID(value)
 
+    def power_off(self):
+        """Sleep until a reset, or until the supply comes back: what is left in the battery protects it."""
+        machine.deepsleep()
+
     def reset_cause(self):
         """Why the device started, in a word. The port has none for a brown-out: it says power or watchdog."""
         cause = machine.reset_cause()

@@ -13,6 +13,7 @@ from light to SpO2, and says nothing about the calibration itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,11 @@ import numpy as np
 from scipy import ndimage
 
 from boards.virtual.bus import BusFault, I2CBus, SpiBus
-from boards.virtual.devices import lis3dh, max30003
+from boards.virtual.devices import lis3dh, max17048, max30003
 from boards.virtual.devices.ad8232 import GAIN, Ad8232, LeadOffPin
 from boards.virtual.devices.esp32_adc import Esp32Adc
 from boards.virtual.devices.lis3dh import Lis3dh
+from boards.virtual.devices.max17048 import Cell, Max17048
 from boards.virtual.devices.max30003 import Max30003
 from boards.virtual.devices.max30102 import ADDRESS, FULL, PART_ID, Max30102
 from signal_models.design.ppg import ratio_of
@@ -39,7 +41,7 @@ _LIFT_US = 30_000  # taking it off and putting it on
 
 @dataclass(frozen=True)
 class Missing:
-    """A part is not fitted: "max30102", "max30003", "ad8232" or "lis3dh"."""
+    """A part is not fitted: "max30102", "max30003", "ad8232", "lis3dh" or "max17048"."""
 
     part: str
 
@@ -142,7 +144,8 @@ class Scenario:
 
     clock_error: relative error of the oximeter's oscillator, ecg_clock_error: of the MAX30003's crystal,
     accel_clock_error: of the accelerometer's. perfusion_pct: of simulated colour. ecg: the ECG front end, "max30003" or
-    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV). repeat: oximeter
+    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV). cell: function that
+    makes the battery behind a MAX17048; None: no gauge is fitted. repeat: oximeter
     and MAX30003 begin the recording anew where it ends, for runs of days.
     """
 
@@ -155,6 +158,7 @@ class Scenario:
     ecg_clock_error: float = 0.0
     accel_clock_error: float = 0.0
     ecg_gain: int = GAIN
+    cell: Callable[[], Cell] | None = None
     repeat: bool = False
 
     def __post_init__(self) -> None:
@@ -176,6 +180,8 @@ class Scenario:
             devices[ADDRESS] = parts["irq:max30102"] = self._max30102()
         if "lis3dh" not in missing and self.recording.accel is not None:
             devices[lis3dh.ADDRESS] = parts["irq:lis3dh"] = self._lis3dh()
+        if self.cell is not None and "max17048" not in missing:
+            devices[max17048.ADDRESS] = Max17048(self.cell())
         parts["i2c:sensors"] = I2CBus(devices, tuple(bus_faults))
         if self.recording.ecg is not None:
             parts |= self._ecg_parts(missing)

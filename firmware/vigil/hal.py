@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         absent, not an error. Names in use: i2c "sensors"; spi "ecg" (a MAX30003) or adc "ecg" with pin "lod_p" and
         "lod_n" (electrode off; an AD8232); pin "pair" (a button to ground, for Bluetooth); irq "max30102", "max30003"
         and "lis3dh". A board may have `until_ms`
-        (int): the time at which the run ends.
+        (int): the time at which the run ends, and `power_off()`, which does not return.
         """
 
         ecg_gain: int  # output over electrodes of the ECG circuit; the common AD8232 breakout: 1100

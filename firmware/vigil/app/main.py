@@ -23,12 +23,17 @@ from vigil.link.utc import Utc
 from vigil.store.journal import Journal
 
 try:
+    from vigil.app.battery import Battery
+except ImportError:  # not in this device's profile
+    Battery = None
+try:
     from vigil.store.strips import Strips
 except ImportError:  # not in this device's profile
     Strips = None
 
 _DRAIN_MS = const(120_000)  # after until_ms: longest wait for the last acknowledgement
 _LEAVE_MS = const(5_000)
+_FOR_EVER_MS = const(0x3FFFFFFF)
 _COLLECT_BYTES = const(8_192)  # collect after so much was allocated: garbage spread over the whole heap splits it up
 
 # Keys of the status in a batch (SPEC.md).
@@ -69,6 +74,9 @@ class Monitor:
         self.journal = Journal(board.fs + "/" + signer.device_id, os, self.sealer.seal, floor=floor)
         self.supervisor = Supervisor(board)
         self.strips = strips = Strips() if Strips and not stored_number(board, "wave.off") else None
+        if strips and stored_number(board, "wave.stream"):
+            strips.stream(_FOR_EVER_MS)
+        self.battery = Battery(board, strips) if Battery else None
         pipeline = Pipeline(strips.beat if strips else None)
         self.memory = Memory(board.clock, pipeline)
         self.health = Health(self.memory.push)
@@ -144,6 +152,8 @@ class Monitor:
         for key, figure in more:
             if figure:  # 0 and what is not known need not be said
                 status[key] = figure
+        if self.battery:
+            self.battery.status(status)
         return self.updates.status(status)
 
     async def run(self) -> None:
@@ -154,6 +164,8 @@ class Monitor:
             asyncio.create_task(keep("publish", self.publisher.run)),
             asyncio.create_task(self.supervisor.watch(self.health, self.publisher, self.memory)),
         ]
+        if self.battery:
+            measuring.append(asyncio.create_task(keep("battery", self.battery.run)))
         sending = []
         if self.client:
             sending = [
@@ -162,9 +174,12 @@ class Monitor:
                 asyncio.create_task(keep("updates", self.updates.run)),
             ]
         until_ms = getattr(self.board, "until_ms", None)
-        if until_ms is None:
+        if self.battery:
+            await self.battery.wait(self.board.clock, until_ms)
+        elif until_ms is None:
             await asyncio.gather(*measuring)
-        await asyncio.sleep_ms(max(0, until_ms - self.board.clock.ms()))
+        else:
+            await asyncio.sleep_ms(max(0, until_ms - self.board.clock.ms()))
         await _end(measuring)
         self.publisher.seal()
         await self._drain()
@@ -176,6 +191,8 @@ class Monitor:
                 pass
         await _end(sending)
         self._report()
+        if self.battery and self.battery.empty and hasattr(self.board, "power_off"):
+            self.board.power_off()
 
     async def _drain(self) -> None:
         limit_ms = self.board.clock.ms() + _DRAIN_MS

@@ -186,6 +186,8 @@ class Strips:
         [source, columns, cause, number of the strip, time of the event, blocks]: times are device time, of a block
         [start ms, period us, flags, bytes].
         """
+        if self.off:
+            self._to_ms = self.stream_to_ms = 0
         if self._to_ms:
             ended = True
             for ring in self._rings:

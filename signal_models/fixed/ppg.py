@@ -20,7 +20,7 @@ SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
 REPEATS, CLEAR, VERY_CLEAR = 400, 700, 800
 OFF = 10_000 * 8
-SHARED, SHARED_SHAPE, SKEW, PI, SHAPE_MIN = 3891, 4055, 29, 50, 100  # what SpO2 asks for
+SHARED, SHARED_SHAPE, SKEW, PI, SHAPE_MIN = 3891, 4067, 27, 50, 100  # what SpO2 asks for
 SPO2_X100 = np.rint(100 * design.spo2_pct(np.arange(design.SPO2_ENTRIES) * design.SPO2_STEP)).astype(int)
 
 
@@ -351,7 +351,7 @@ def ratio_of_ratios(tick: Tick, red: np.ndarray, ir: np.ndarray, dc_red: int, dc
     i, part = tick.r_q12 >> 8, tick.r_q12 & 255
     x100 = int(SPO2_X100[i]) + ((int(SPO2_X100[i + 1] - SPO2_X100[i]) * part) >> 8)
     tick.spo2_x10 = (x100 + 5) // 10
-    told = tick.shared_q12 >= SHARED and tick.clarity_q10 >= CLEAR
+    told = tick.shared_q12 >= SHARED and tick.clarity_q10 >= (VERY_CLEAR if len(red) < SHAPE_MIN else CLEAR)
     told |= tick.shared_q12 >= SHARED_SHAPE and tick.skew_q6 >= SKEW
     tick.spo2_sure = told and not 0 < tick.pi_x1000 < PI and x100 >= 7000
 

@@ -40,6 +40,26 @@ def test_rates_and_notches(rate, notch):
     assert np.abs(np.median(series.bpm[shown]) - rate) <= 1.0
 
 
+def test_an_irregular_pulse_has_spo2_and_motion_has_none():
+    rng = np.random.default_rng(11)
+    beats = np.cumsum(np.maximum(0.33, 0.8 + 0.16 * rng.normal(size=60))) - 2
+    for motion, least, most in ((0.0, 0.85, 1.0), (0.4, 0.0, 0.05), (2.0, 0.0, 0.0)):
+        made = ppg(40, rng, beats, spo2_pct=92.0, motion=motion)
+        series = measure(Recording("", ppg=made.counts, ppg_fs=100.0))
+        assert least <= series.spo2_shown.mean() <= most
+        assert not series.spo2_shown.any() or np.abs(series.spo2[series.spo2_shown] - 92).max() <= 3
+
+
+@pytest.mark.parametrize("rate", [36, 60, 120, 210])
+@pytest.mark.parametrize("notch, wander, snr_db", [(0.8, 1.0, 6), (0.8, 0.1, None), (0.0, 1.0, 10)])
+def test_what_is_sure_is_right(rate, notch, wander, snr_db):
+    made = ppg(30, np.random.default_rng(rate), regular_beats(30, rate), notch=notch, wander=wander, snr_db=snr_db)
+    recording = Recording("", ppg=made.counts, ppg_fs=100.0, truth={"pulse_rate": made.pulse_rate})
+    series = measure(recording)
+    error = np.abs(series.bpm - reference(recording, "pulse_rate", series))
+    assert not (error[series.quality >= 50] > 5).any()
+
+
 def test_onsets_are_where_they_were_made():
     made = ppg(60, np.random.default_rng(4), regular_beats(60, 72))
     found = measure(Recording("", ppg=made.counts, ppg_fs=100.0)).onsets_s

@@ -56,6 +56,7 @@ def test_nothing_is_told_away_from_skin(happens, state):
         readings = result.of(kind)
         assert not [r for r in readings if AWAY + 5 <= r.t_end_s <= BACK and not r.withheld]
         assert all(r.absent_reason for r in readings if r.withheld)
+        assert all(r.withheld or r.value is not None for r in readings)
         before = [r.t_end_s for r in readings if r.t_end_s < AWAY and not r.withheld]
         after = [r.t_end_s for r in readings if r.t_end_s > BACK and not r.withheld]
         assert before[0] <= 10 and after[0] <= BACK + 10  # of putting it on

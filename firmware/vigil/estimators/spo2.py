@@ -20,8 +20,10 @@ _R_MAX_Q12 = const(8191)  # R just below 2, the table's end
 _PI_MIN_X1000 = const(50)  # below 0.05 % the converter's own noise decides
 _SHARED_MIN_Q12 = const(3891)  # least squared correlation of red and infrared: 0.95
 _CLEAR_MIN_Q10 = const(700)  # least autocorrelation of the pulse at its period: motion has less
-_SHARED_SHAPE_Q12 = const(4055)  # 0.99, where it is not the period
-_SKEW_MIN_Q6 = const(29)  # but a skewness of 0.45 that tells a pulse; motion has it in one window of thirty
+_CLEAR_SOON_Q10 = const(800)  # of less than _SOON samples, in which motion repeats by chance
+_SOON = const(100)
+_SHARED_SHAPE_Q12 = const(4067)  # 0.993, where it is not the period
+_SKEW_MIN_Q6 = const(27)  # but a skewness of 0.42 that tells a pulse; what shakes the light has none
 _QUALITY_SHAPE = const(60)
 
 
@@ -96,7 +98,9 @@ class Spo2:
         self.quality_pct = min(shared_q12 * 100 >> 12, sure, 99)
         if 0 < pi_x1000 < _PI_MIN_X1000:
             self.reason = LOW_PERFUSION
-        elif not shaped and (shared_q12 < _SHARED_MIN_Q12 or clarity_q10 < _CLEAR_MIN_Q10):
+        elif not shaped and (
+            shared_q12 < _SHARED_MIN_Q12 or clarity_q10 < (_CLEAR_SOON_Q10 if n < _SOON else _CLEAR_MIN_Q10)
+        ):
             self.reason = POOR_SIGNAL
         elif spo2_x100 < 7000:
             self.reason = OUT_OF_RANGE

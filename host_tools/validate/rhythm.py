@@ -170,9 +170,9 @@ def _cinc(result: Result, rules: Rules, leave_out: bool) -> None:
     if leave_out:
         grid = [
             replace(rules, free_absent_q8=free, back_absent_short_q8=back, again_absent_short_q8=again)
-            for free in (150, 170, 190, 210)
+            for free in (150, 164, 178, 192, 206)
             for back in (150, 175, 200)
-            for again in (200, 220, 245)
+            for again in (200, 230, 245)
         ]
         table = np.array([[t.answer(g) for _, _, t in records] for g in grid])
         is_a, is_no = np.array([t == "A" for t in truths]), np.array([t in "NO" for t in truths])

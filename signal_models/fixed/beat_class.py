@@ -27,7 +27,7 @@ class Rules:
     fade_beats: int = 64
     keep_q2: int = 5
     first: int = 8
-    doubtful_pct: int = 10
+    doubtful_pct: int = 50
     same_q8: int = 246
     odd_q8: int = 128
     wider_x10: int = 11

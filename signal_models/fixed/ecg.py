@@ -192,12 +192,12 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
     r = rules
     levels: list[list[int]] = []
     me = mh = ms = 1
-    noise, clutter, valleys, sizes = [25] * 8, [25] * 8, [0] * 8, [256] * 8
+    noise, valleys, sizes = [25] * 8, [0] * 8, [256] * 8
     rr: list[int] = []
     beats: list[int] = []
     quality: list[int] = []
     floors: list[int] = []
-    first = entered = rejected = cluttered = relearnt = taken = 0
+    first = entered = rejected = relearnt = taken = 0
     noisy = floor = 0
     typical = 250
     likeness = [256] * len(c)
@@ -306,9 +306,9 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
         if beats:
             rr.append(c[k] - c[beats[-1]])
         sizes[len(beats) % 8] = size(k)
-        clean = max(0, 100 - (sorted(clutter)[r.noise_rank] * 100 >> 7))
-        alike = max(0, min(100, (likeness[k] - 150) * 10 // 9) - (max(0, floor - r.noisy_n) >> 1))
-        quality.append((clean * (r.noisy_n - noisy) + alike * noisy) // r.noisy_n)
+        around = max(floor, min(256, 256 * max(valley[k:taken]) // me))
+        doubt_pct = max(0, 93 - 7 * likeness[k] // 16)
+        quality.append(99 - doubt_pct * min(r.noisy_n, around) // r.noisy_n)
         floors.append(floor)
         beats.append(k)
         enter(k)
@@ -380,9 +380,6 @@ def decide(found: Candidates, rules: Rules = RULES) -> Beats:
             learn_noise(k)
             noise[rejected % 8] = min(q, 256)
             rejected += 1
-        if not late and not eclipsed:
-            clutter[cluttered % 8] = min(q, 256)
-            cluttered += 1
         if c[k] - (c[beats[-1]] if beats else 0) > 1000 and c[k] - relearnt >= r.relearn_n:
             relearnt = c[k]
             enter(k)

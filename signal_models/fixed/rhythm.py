@@ -40,11 +40,11 @@ class Rules:
     back_long_q8: int = 80
     back_short_q8: int = 118
     free_q8: int = 226
-    free_absent_q8: int = 170
+    free_absent_q8: int = 178
     back_absent_long_q8: int = 100
     back_absent_short_q8: int = 200
     again_absent_long_q8: int = 180
-    again_absent_short_q8: int = 245
+    again_absent_short_q8: int = 230
     jumps_q8: int = 40
 
 
@@ -172,13 +172,13 @@ def worn(
         beats += 1
         if not v:
             if beats <= 3:
-                pushed += [total // beats if q >= 5 else 0] * beats
+                pushed += [total // beats if q >= 75 else 0] * beats
                 evidence += [a] * beats
             total = beats = 0
         after.append(len(pushed))
         frequent.append(share >= 128)
         doubtful.append(odd > 400)
-        poor.append(quality_q4 >> 4 < 30)
+        poor.append(quality_q4 >> 4 < 80)
     if not pushed:
         return np.full(len(after), UNKNOWN)
     codes = decide(views(pushed, r), r, evidence)

@@ -75,7 +75,7 @@ def test_the_wearers_rhythm_is_equal(seed):
     n = 300
     rr_ms = np.where(np.arange(n) // 100 % 2, rng.integers(400, 1100, n), rng.integers(790, 810, n))
     flags = rng.choice([0, 0, 0, 0, 0, BEAT_VENTRICULAR, BEAT_UNCLASSED], n) * (np.arange(n) > 40)
-    quality_pct, atrial = rng.integers(2, 101, n), rng.integers(0, 3, n)
+    quality_pct, atrial = rng.integers(60, 100, n), rng.integers(0, 3, n)
     rhythm = HeartRhythm()
     said = []
     for row in zip(rr_ms.tolist(), quality_pct.tolist(), flags.tolist(), atrial.tolist(), strict=True):

@@ -68,7 +68,7 @@ def test_premature_beats_of_the_normal_shape_are_normal():
 
 
 def test_doubtful_beats_have_no_class():
-    assert set(_codes([(200, _NARROW, 1)] * 12, quality_pct=9)) == {UNKNOWN}
+    assert set(_codes([(200, _NARROW, 1)] * 12, quality_pct=49)) == {UNKNOWN}
 
 
 def test_kinds_survive_an_interruption():

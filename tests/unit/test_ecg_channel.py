@@ -207,7 +207,7 @@ def rate_of(intervals_ms):
     rate = HeartRate()
     for ms in intervals_ms:
         rate.add(ms * 64, 80)  # 1/256 of 4 ms
-    rate.measure()
+    rate.measure(0)
     return rate.bpm_x10(4000) if rate.used else None
 
 
@@ -230,20 +230,26 @@ def test_monitors_rule():
 
 
 def test_quality_follows_the_beats_and_their_spread():
-    for intervals_ms, quality_pct, expected in (
-        ([800] * 12, 80, 90),
-        ([800] * 12, 0, 50),  # regular among noise
-        ([800] * 10 + [960] * 2, 20, 60),  # 6:5
-        ([800] * 10 + [970] * 2, 20, 20),
-        ([600] * 10 + [1200] * 2, 60, 60),  # 2:1
-        ([600] * 10 + [1210] * 2, 60, 20),  # irregular and not clean: withheld
-        ([600] * 10 + [1210] * 2, 20, 0),
-        ([600] * 11 + [1500], 80, 90),  # one alone does not count
+    for intervals_ms, quality_pct, floor_q8, expected in (
+        ([800] * 12, 99, 0, 99),
+        ([800] * 12, 55, 200, 95),  # regular among noise
+        ([800] * 10 + [960] * 2, 55, 200, 95),  # 6:5
+        ([800] * 10 + [970] * 2, 55, 200, 88),
+        ([600] * 10 + [900] * 2, 55, 200, 88),  # 3:2
+        ([600] * 10 + [910] * 2, 55, 200, 35),
+        ([600] * 10 + [910] * 2, 99, 0, 97),
+        ([600] * 10 + [1200] * 2, 60, 16, 63),  # 2:1
+        ([600] * 10 + [1210] * 2, 98, 16, 77),  # irregular
+        ([600] * 10 + [1210] * 2, 99, 32, 98),  # and clean
+        ([600] * 10 + [1210] * 2, 99, 69, 71),
+        ([600] * 10 + [1210] * 2, 99, 72, 68),  # and not clean: withheld
+        ([600] * 10 + [1210] * 2, 10, 256, 0),
+        ([600] * 11 + [1500], 80, 0, 97),  # one alone does not count
     ):
         rate = HeartRate()
         for ms in intervals_ms:
             rate.add(ms * 64, quality_pct)
-        rate.measure()
+        rate.measure(floor_q8)
         assert rate.quality_pct == expected, (intervals_ms, rate.quality_pct)
 
 

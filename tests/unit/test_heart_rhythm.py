@@ -64,11 +64,11 @@ def test_a_pause_is_told_for_ten_seconds():
 def test_reasons_for_withholding():
     assert _told([800] * 5)[1] == SETTLING_IN
     assert _told([])[1] == SETTLING_IN
-    assert _told([800] * 40, quality_pct=9)[1] == POOR_SIGNAL
+    assert _told([800] * 40, quality_pct=79)[1] == POOR_SIGNAL
     assert _told([800] * 40, reason=NO_CONTACT) == (RHYTHM_SINUS, NO_CONTACT)
 
 
-def _variability(intervals, minutes, quality_pct=90, sinus=True):
+def _variability(intervals, minutes, quality_pct=95, sinus=True):
     v = Variability()
     out = []
     t_ms = due_ms = 0
@@ -100,7 +100,7 @@ def test_a_missing_beat_does_not_count():
 
 
 def test_only_good_sinus_beats_count():
-    assert [r.absent_reason for r in _variability([800], 3, quality_pct=40)] == [SETTLING_IN] * 3 + [POOR_SIGNAL] * 6
+    assert [r.absent_reason for r in _variability([800], 3, quality_pct=89)] == [SETTLING_IN] * 3 + [POOR_SIGNAL] * 6
     assert _variability([800], 3, sinus=False)[-1].mantissa is None
 
 

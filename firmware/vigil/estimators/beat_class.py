@@ -13,7 +13,7 @@ Ventricular: of another kind than the normal one; its likeness to that, at the b
 - early: the kind's mean earliness is below 232 and the beat's own below 282;
 - opposite: a likeness below -77/256, and a norm above half of the normal's;
 - wide: the product of both widths by the normal's (floors, 1/256) above 2.
-Unknown: the first 8 beats; a quality below 10 %, and such a beat teaches nothing; a beat found more than 4 s late; one
+Unknown: the first 8 beats; a quality below 50 %, and such a beat teaches nothing; a beat found more than 4 s late; one
 of another kind, odd and not ventricular, unless that kind has 8 members. All others: normal.
 """
 
@@ -47,7 +47,7 @@ _JOIN_Q8 = const(220)
 _SLOW = const(8)
 _FADE = const(63)
 _EARLY_Q8 = const(223)
-_DOUBTFUL_PCT = const(10)
+_DOUBTFUL_PCT = const(50)
 _FIRST = const(8)
 _SAME_Q8 = const(246)
 _ODD_Q8 = const(128)

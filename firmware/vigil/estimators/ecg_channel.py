@@ -2,11 +2,10 @@
 
 Withheld, first reason that applies: an electrode is off: no contact; the front end settles: settling; the converter
 stood at its limit within the last 4 s: saturated; no beat for 5 s: no contact when the lead is flat (nothing of 3 uV
-in 8-20 Hz for 4 s), poor signal when it is noisy (clutter above 96/256 of a beat), else no pulse; noise between the
-waves above 72/256 of a beat's energy and a quality of the rate below 60 %: poor signal; fewer than 3 intervals since
-the start, a limit or 5 s without a beat: settling; a quality of the rate below 30 %: poor signal; more than 1/min
-outside 15..300/min: out of range. The last rate stays as best guess. LEAD_OFF and SATURATED are the front end's to say;
-a limit is also seen from the samples (dsp.ecg.at_limit), for a recording has no front end.
+in 8-20 Hz for 4 s), poor signal when it is noisy (clutter above 96/256 of a beat), else no pulse; fewer than 3
+intervals since the start, a limit or 5 s without a beat: settling; a quality of the rate below 70 %: poor signal; more
+than 1/min outside 15..300/min: out of range. The last rate stays as best guess. LEAD_OFF and SATURATED are the front
+end's to say; a limit is also seen from the samples (dsp.ecg.at_limit), for a recording has no front end.
 """
 
 from array import array
@@ -57,9 +56,7 @@ _SATURATED_HOLD = const(1000)  # samples
 _NO_BEAT = const(1250)  # samples: 5 s; 15/min has a beat each 4 s
 _STILL = const(500)  # samples without a candidate: a pause, or an electrode about to be found off
 _NOISY_Q8 = const(96)
-_FLOOR_Q8 = const(72)  # of a beat's energy: what noise leaves between the waves
-_SURE_PCT = const(60)
-_SHOWN_PCT = const(30)
+_SHOWN_PCT = const(70)
 _MIN_RR = const(3)  # intervals before a rate is shown
 
 
@@ -147,7 +144,7 @@ class EcgChannel:
     def report(self, t_ms: int, out: list) -> None:
         """Append a HEART_RATE and a RHYTHM Reading, and each minute the HRV; t_ms: device time of the report."""
         rate = self._rate
-        rate.measure()
+        rate.measure(self._detector.floor_q8)
         reason = lead = self._reason()
         quality_pct = rate.quality_pct
         if rate.used:
@@ -184,8 +181,6 @@ class EcgChannel:
             if detector.since_candidate > _FLAT:
                 return NO_CONTACT
             return POOR_SIGNAL if detector.clutter_q8 > _NOISY_Q8 else NO_PULSE
-        if detector.floor_q8 > _FLOOR_Q8 and self._rate.quality_pct < _SURE_PCT:
-            return POOR_SIGNAL
         if self._rate.count < _MIN_RR:
             return SETTLING_IN
         return PRESENT if self._rate.quality_pct >= _SHOWN_PCT else POOR_SIGNAL

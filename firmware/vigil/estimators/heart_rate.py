@@ -4,10 +4,12 @@ Rate: the mean of the last 4 intervals when the last 3 exceed 1,200 ms each, els
 the smallest. With fewer since the start or the last interruption: of those there are, without the extremes once there
 are 4 or more.
 
-Quality: q, the least quality of the beats that end those intervals, corrected by their spread (second largest against
-second smallest; largest against smallest while there are fewer than 4). Up to 6:5 the rate is right even among noise:
-50 + q / 2. Beyond 2:1 either the heart is irregular or beats were missed or made up, and only a clean lead can tell:
-q - 40. In between: q.
+Quality: how probably the rate is right, within 5 /min, %. From q, the least quality of the beats that end those
+intervals, their spread (second largest against second smallest; largest against smallest while there are fewer than 4)
+and the noise between the waves, floor of estimators.qrs; quotients are floored. A rate of intervals within 6:5 is right
+even among noise: 90 + q / 11; within 3:2: 75 + q / 4; within 2:1: q + 5 - floor / 8, at most 97. Beyond, either the
+heart is irregular or beats were missed or made up, and only a clean lead can tell: when q is 99, 98 less 3/4 of what
+floor is above 32; else 40 + q / 2 - 3/4 min(64, floor).
 """
 
 from array import array
@@ -47,8 +49,8 @@ class HeartRate:
         quality[0] = quality_pct
         self.count += 1
 
-    def measure(self) -> None:
-        """Apply the rule to the intervals so far."""
+    def measure(self, floor_q8: int) -> None:
+        """Apply the rule to the intervals so far; floor_q8: of a beat's energy, what noise leaves between them."""
         rr = self._rr_q8
         n = min(self.count, _N)
         self.used = n
@@ -71,10 +73,16 @@ class HeartRate:
         self._total_q8 = total
         q = nth_smallest(self._quality_pct, n, 0)
         if 5 * most <= 6 * least:
-            q = 50 + q // 2
-        elif most > 2 * least:
-            q = max(0, q - 40)
-        self.quality_pct = q
+            q = 90 + q // 11
+        elif 2 * most <= 3 * least:
+            q = 75 + q // 4
+        elif most <= 2 * least:
+            q = min(97, q + 5 - (floor_q8 >> 3))
+        elif q < 99:
+            q = 40 + q // 2 - (3 * min(64, floor_q8) >> 2)
+        else:
+            q = 98 - (3 * max(0, floor_q8 - 32) >> 2)
+        self.quality_pct = max(0, q)
 
     def bpm_x10(self, period_us: int) -> int:
         """Measured heart rate in 0.1/min, rounded. period_us: measured sample period. Allocates beyond 30 bits."""

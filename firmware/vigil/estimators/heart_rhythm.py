@@ -3,8 +3,8 @@
 First that applies: an interval of 3 s or more between good beats within the last 10 s, or no beat for 3 s on a clean
 lead: pause; too few intervals: settling; unknown by the rule: poor signal; possible AF; other irregular; else by the
 median of the last 17 intervals: above 1,200 ms bradycardia, below 600 ms tachycardia, else sinus. An interval that
-ends with a beat of quality below 5 % counts as implausible: a quarter of those makes the rhythm unknown. Quality: the
-beats', a running mean over about 8; below 30 %: poor signal.
+ends with a beat of quality below 75 % counts as implausible: a quarter of those makes the rhythm unknown. Quality: the
+beats', a running mean over about 8; below 80 %: poor signal.
 
 The rule is given the rhythm below ventricular beats: what one or two of them divided is divided evenly, and what three
 or more did is left out. One beat of eight ventricular: other irregular. AF while more than 400/1024 of the last 16
@@ -31,8 +31,8 @@ from vigil.core.records import (
 )
 from vigil.estimators.rhythm import AF, FIRST, OTHER, SINUS, UNKNOWN, Rhythm
 
-_GOOD_PCT = const(5)
-_SHOWN_PCT = const(30)
+_GOOD_PCT = const(75)
+_SHOWN_PCT = const(80)
 _PAUSE_MS = const(3000)
 _PAUSE_REPORTS = const(5)
 _SLOW_MS = const(1200)

@@ -41,8 +41,11 @@ that comes in time. Likely is q by likeness / 256: below 120 for k, above that a
 samples after k and at most 282/256 rr after the last beat. Only while the heart is even: of 8 intervals the third and
 the sixth smallest differ by no more than 32/256 rr.
 
-Quality of a beat: 100 % - clutter / 128, where clutter is the noise again without T waves and echoes, which every
-clean lead has; as n rises instead (likeness - 150) * 10 / 9 % less half of what floor is above 32.
+Quality of a beat: how probably it is one, %. Among noise that hangs on the likeness alone: 6 + 7 likeness / 16, at most
+99; on a clean lead unlike beats are ectopic ones, and right. So 99 less (93 - 7 likeness / 16, floor, at least 0) *
+min(32, around) / 32; around: the floor, or the greatest valley of the beat's and of the later candidates that are
+known, 256 valley / M(e), when that is more.
+Clutter, for the channel: the noise again without T waves and echoes, which every clean lead has.
 Learning: nothing is decided in the first 750 samples; then all levels are set from the candidate with the second
 largest e, or with the largest when the second has less than half (the earliest of equals). Latency: 40
 samples of filters, 42 until a candidate is taken, 150 until it is decided: 0.93 s. A beat found by search-back comes
@@ -331,7 +334,7 @@ class QrsDetector:
             if found < 0:
                 break
             self._first = found + 1
-            self._accept(found & 31)
+            self._accept(found)
         d = c - self._last if self._last >= 0 else 1 << 20
         if d < _REFRACTORY:
             return
@@ -353,7 +356,7 @@ class QrsDetector:
                     steeper = steep and not beat
         if beat and not self._is_extra(k, q):
             self._first = k + 1
-            self._accept(i)
+            self._accept(k)
             if self._known - k <= 8:
                 self._learn_shape((i & 7) << 4)
             return
@@ -434,8 +437,14 @@ class QrsDetector:
         blend(self._sums, self._templates, i << 4, self._shapes, first, fresh)
         used[i] = 1 if fresh else min(255, used[i] + 1)
 
-    def _accept(self, i):
+    def _accept(self, k):
+        i = k & 31
         c = self._c[i]
+        around = 0
+        for j in range(k, self._known):
+            around = max(around, self._valley[j & 31])
+        around = min(_NOISY, max(self.floor_q8, (around << 8) // self._me))
+        quality_pct = 99 - (max(0, 93 - (7 * self._alike[i] >> 4)) * around >> 5)
         self._sizes[self._accepted & 7] = self._size(i)
         self._accepted += 1
         if self._last >= 0:
@@ -446,11 +455,6 @@ class QrsDetector:
         self._last = c
         self._last_s = self._s[i]
         self._last_e = self._e[i]
-        noisy = self._noisy
-        quality_pct = max(0, 100 - (self.clutter_q8 * 100 >> 7))
-        if noisy:
-            alike = max(0, min(100, (self._alike[i] - 150) * 10 // 9) - (max(0, self.floor_q8 - _NOISY) >> 1))
-            quality_pct = (quality_pct * (_NOISY - noisy) + alike * noisy) >> 5
         self._level(i)
         self.height = self._h[i]
         self._sink(self._at[i] - DELAY, self._frac[i], quality_pct)

@@ -16,8 +16,8 @@ With s intervals in the window and all limits in 1/256 of s: unknown when s < 12
 when free > 226 and back < 80 and again < 168 (118 and 198 while s < 96: a short strip cannot say more); else other
 when jumps > 40; else sinus.
 
-Where the beats' shapes were seen too (estimators.atrial): without a wave before the beats AF needs only free > 170,
-back < 100 and again < 180 (200 and 245 while s < 96); with one, what would be AF is other.
+Where the beats' shapes were seen too (estimators.atrial): without a wave before the beats AF needs only free > 178,
+back < 100 and again < 180 (200 and 230 while s < 96); with one, what would be AF is other.
 """
 
 from array import array
@@ -172,9 +172,9 @@ class Rhythm:
         back = 80 if long else 118
         again = 168 if long else 198
         if atrial == ABSENT:
-            free = 170
+            free = 178
             back = 100 if long else 200
-            again = 180 if long else 245
+            again = 180 if long else 230
         if (
             (min(c[0], c[1], c[2], c[3]) + min(c[4], c[5], c[6], c[7])) << 8 > free * seen
             and c[_BACK] << 8 < back * seen

@@ -1,6 +1,6 @@
 """Heart-rate variability over the last five minutes: SDNN, RMSSD and pNN50, over sinus beats of good quality only.
 
-Counted: intervals while the rhythm is sinus, both of whose beats have a quality of at least 50 % and which lie within a
+Counted: intervals while the rhythm is sinus, both of whose beats have a quality of at least 90 % and which lie within a
 fifth of the local median (a normal-to-normal interval), and differences between two such in a row. Five buckets of a
 minute each; a report each minute covers those that are there. Withheld with fewer than 60 intervals (settling in the
 first minutes, poor signal later); quality: the share of all intervals that counted.
@@ -27,7 +27,7 @@ from vigil.core.records import (
 _REPORTS = const(30)  # of 2 s: a minute
 _BUCKETS = const(5)
 _LEAST = const(60)
-_GOOD_PCT = const(50)
+_GOOD_PCT = const(90)
 
 # Fields of a bucket.
 _ALL = const(0)

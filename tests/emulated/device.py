@@ -102,8 +102,26 @@ if lock:
         the_board.irq("max30003", locked_interrupt)
     acquisition.ecg._interrupt = locked_interrupt  # what the timer is given
 
+
+async def main():
+    """TEST_HOLD "at,for;..." in ms: code of ours, as a seal is, that holds up the scheduler and no interrupt; negative:
+    flash, before which the FIFOs are emptied."""
+    holds = [[int(x) for x in hold.split(",")] for hold in (os.getenv("TEST_HOLD") or "").split(";") if hold]
+    running = asyncio.create_task(acquisition.run())
+    clock = the_board.clock
+    for at_ms, for_ms in holds:
+        await asyncio.sleep_ms(at_ms - clock.ms())
+        if for_ms < 0:  # every FIFO is emptied, then nothing runs
+            acquisition.relieve()
+            clock.now_us -= for_ms * 1000
+        for _ in range(for_ms):
+            clock.now_us += 1000
+            clock._serve()
+    await running
+
+
 start_ms = time.ticks_ms()
-asyncio.run(acquisition.run())
+asyncio.run(main())
 real_ms = time.ticks_ms() - start_ms
 gc.collect()
 figures = {"count": count, "absent": absent, "period": last, "real_ms": real_ms, "ms": the_board.clock.ms()}

@@ -48,7 +48,7 @@ class Run:
         return [b for b in self.of(source) if b.flags & flag]
 
 
-def run(tmp_path, scenario, seconds, *, speed=0.0, show="samples", lock="", engine="viper"):
+def run(tmp_path, scenario, seconds, *, speed=0.0, show="samples", lock="", engine="viper", hold=""):
     with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms(), scenario.ecg_gain) as server:
         process = launch(
             str(DEVICE),
@@ -58,7 +58,7 @@ def run(tmp_path, scenario, seconds, *, speed=0.0, show="samples", lock="", engi
             speed=speed,
             engine=engine,
             until_ms=round(1000 * seconds),
-            extra={"TEST_PRINT": show, "TEST_LOCK": lock},
+            extra={"TEST_PRINT": show, "TEST_LOCK": lock, "TEST_HOLD": hold},
         )
         try:
             text = process.communicate(timeout=60)[0].decode()

@@ -4,6 +4,7 @@ import asyncio
 
 from vigil.app.ecg_source import ecg_source
 from vigil.app.ppg_source import PpgSource
+from vigil.core.errors import SensorError
 
 try:
     from vigil.app.acc_source import AccSource
@@ -24,6 +25,15 @@ class Acquisition:
         self.ecg = ecg_source(board, push)
         self.ppg = PpgSource(board, push)
         self.acc = AccSource(board, push) if AccSource else None
+
+    def relieve(self):
+        """Empty every FIFO: what comes next holds up the processor, as flash does while it erases."""
+        for source in (self.ecg, self.ppg, self.acc):
+            if source and source.present and source.part:
+                try:
+                    source.relieve()
+                except SensorError:
+                    pass  # its own turn finds that out, too
 
     async def run(self):
         """Acquire until board.until_ms, or for ever. May be run again after it failed or was cancelled."""

@@ -98,6 +98,11 @@ class FifoEcgSource(EcgSource):
                 self._busy = False
         self._hand_over(self._rate.period_us)
 
+    def relieve(self):
+        """Empty the FIFO now. Raises SensorError."""
+        self._missed = True
+        self.drain()
+
     def _collect(self, t_us, edge):
         """Move the FIFO into the ring; t_us: time of the interrupt, or now. Returns the number of samples."""
         part = self.part

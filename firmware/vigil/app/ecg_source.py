@@ -132,6 +132,9 @@ class EcgSource:
         self._push(block)
         block.seq += 1
 
+    def relieve(self):
+        """There is no FIFO to empty."""
+
     def absent(self):
         """Push a block that says that there is no part."""
         block = self._block

@@ -113,8 +113,14 @@ class FifoSource:
         self._push(block)
         block.seq += 1
         if part.overflow and not part.keeps_newest:  # the samples lost are those after this block
-            self._overflow(part.lost)
+            self._overflow(max(part.lost, silent_us // self._rate.period_us - n))  # its own count ends at 31
             part.lost = 0
+
+    def relieve(self):
+        """Empty the FIFO now. Raises SensorError."""
+        self._edge = True
+        self._edge_index = -1
+        self.drain()
 
     def _overflow(self, lost):
         self.lost += max(0, lost)

@@ -85,6 +85,7 @@ class Monitor:
         self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
         wake = self.uplink.wake
         self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, strips)
+        self.publisher.relieve = self.acquisition.relieve
         self.client = self._client(signer.device_id, pipeline)
         self.updates = self.uplink.updates = Updates(self, signer.device_id)
 

@@ -81,6 +81,7 @@ class Publisher:
         self._strips = strips
         self._strips_to = 0  # number of the last one that may be kept
         self._status_at = 0  # `sealed` at which the next status is due
+        self.relieve = lambda: None  # called before flash is written
         self._rhythm = None
         self._kept = []
         self.sealed = 0
@@ -175,6 +176,7 @@ class Publisher:
         )
         rhythm = self._rhythm
         event = waveform[2] if waveform else self._has_event(readings)
+        self.relieve()
         try:
             journal.append(payload, EVENT if event else VITALS)
         except StoreError:

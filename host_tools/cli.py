@@ -392,6 +392,7 @@ def provision(
     name: Annotated[str | None, typer.Option(help="of the device, for people")] = None,
     leds: Annotated[str | None, typer.Option(help="normal or swapped: skips the question")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="a board without sensors is fine")] = False,
+    bluetooth: Annotated[bool, typer.Option("--bluetooth", help="its link is Bluetooth instead of Wi-Fi")] = False,
     state: _State = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -408,6 +409,7 @@ def provision(
         name=name,
         leds=leds,
         allow_missing=allow_missing,
+        bluetooth=bluetooth,
         state=state,
         as_json=as_json,
     )

@@ -29,6 +29,7 @@ def provision(
     name: str | None,
     leds: str | None,
     allow_missing: bool,
+    bluetooth: bool,
     state: Path | None,
     as_json: bool,
 ) -> None:
@@ -36,7 +37,7 @@ def provision(
     from host_tools import provision as work
 
     key = _wifi_key(wifi_ssid, wifi_key_file, open_wifi)
-    wishes = work.Wishes(name, wifi_ssid, key, host, port_number, leds, allow_missing)
+    wishes = work.Wishes(name, wifi_ssid, key, host, port_number, leds, allow_missing, bluetooth)
     wishes.check()
     port = port or ports.find()
     ports.check(port)
@@ -53,6 +54,9 @@ def provision(
         print(json.dumps(done))
         return
     print(f"{done['name']} is device {done['device']}; its certificate ends on {_day(done['certificate_end_ms'])}")
+    if bluetooth:
+        print("it speaks by Bluetooth; next: press its button, then vigil ble scan")
+        return
     print(f"it will look for the gateway at {done['host']}:{done['port']}; next: vigil gateway")
 
 

@@ -30,6 +30,7 @@ from host_tools.verify import Note, Reason, missing, verify
 from vigil.wire import ack, request
 
 CONFIG_NAME = "gateway.toml"
+_RADIO = "ble://"
 _TAKE = 256  # messages a transaction at most: one fsync for all of them
 _TAKE_TIMEOUT_S = 0.2
 _ACK_ITEMS = 64  # what one acknowledgement may name (vigil.wire.ack)
@@ -247,7 +248,7 @@ def _refuse_unstorable(transaction: Transaction, message: Message, result: Resul
 class Config:
     """Where the gateway finds the broker, its own certificate and the database."""
 
-    broker: str  # mqtts://host:port
+    broker: str  # mqtts://host:port, or ble://address,address for devices bonded with this machine
     store: str  # SQLAlchemy URL
     ca: str = ""  # PEM files
     certificate: str = ""
@@ -301,6 +302,22 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
+def _source(config: Config, log: EventLog) -> Source:
+    """Where messages come from: a broker, or the devices in reach of this machine's radio."""
+    if config.broker.startswith(_RADIO):
+        from host_tools.sources.ble import BleSource
+
+        return BleSource(config.broker.removeprefix(_RADIO).split(","), on_event=log)
+    return MqttSource(
+        config.broker,
+        ca=Path(config.ca) if config.ca else None,
+        certificate=Path(config.certificate) if config.certificate else None,
+        key=Path(config.key) if config.key else None,
+        client_id=config.client_id,
+        on_event=log,
+    )
+
+
 def serve(config: Config, *, as_json: bool = False, state: Path | None = None, show: bool = False) -> None:
     """Run a gateway in this process until SIGTERM or SIGINT. show: print what is committed on stdout.
 
@@ -320,14 +337,7 @@ def serve(config: Config, *, as_json: bool = False, state: Path | None = None, s
                 from host_tools.show import Show
 
                 stack.enter_context(Show(store))
-            source = MqttSource(
-                config.broker,
-                ca=Path(config.ca) if config.ca else None,
-                certificate=Path(config.certificate) if config.certificate else None,
-                key=Path(config.key) if config.key else None,
-                client_id=config.client_id,
-                on_event=log,
-            )
+            source = _source(config, log)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
             log("started", broker=config.broker)

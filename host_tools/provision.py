@@ -57,6 +57,7 @@ class Wishes:
     port: int | None = None
     leds: str | None = None
     allow_missing: bool = False
+    bluetooth: bool = False  # instead of Wi-Fi
 
     def check(self) -> None:
         """Raise UserError for a wish that no device could have."""
@@ -251,13 +252,14 @@ def provision(
 def _settings(board: OnBoard, wishes: Wishes, before: dict, home: Home) -> dict[str, bytes]:
     """What is written to the keystore: what is wished for, what the device has, or the usual."""
     ssid = wishes.wifi_ssid
-    if ssid is None and not before["wifi.ssid"] and board.resets:  # a PC is on the network already
-        raise UserError("the device does not know a Wi-Fi network", "name it with --wifi-ssid")
+    if ssid is None and not before["wifi.ssid"] and not wishes.bluetooth and board.resets:  # a PC is on the network
+        raise UserError("the device does not know a Wi-Fi network", "name it with --wifi-ssid, or say --bluetooth")
     had = {name: bytes.fromhex(before[name] or "").decode("ascii", "replace") for name in ("link.host", "link.port")}
     host = wishes.host or had["link.host"] or own_address()
     port = str(wishes.port or had["link.port"] or home.config.listen.rpartition(":")[2] or 8883)
     settings = {"link.host": host, "link.port": port, "link.server_name": SERVER_NAME}
     settings["link.client"] = secrets.token_urlsafe(16)  # 22 characters; MQTT 3.1.1 lets a server refuse 24
+    settings["link.kind"] = "ble" if wishes.bluetooth else "mqtt"
     if ssid is not None:
         settings |= {"wifi.ssid": ssid, "wifi.key": wishes.wifi_key or ""}
     return {name: value.encode() for name, value in settings.items()}

@@ -300,7 +300,7 @@ class Esp32Board:
 
     def random(self, n):
         """n bytes from the hardware generator, which is one only while the radio feeds it noise. OSError without."""
-        if not self.wifi.wake().active():
+        if not (self._ble and self._ble.active()) and not self.wifi.wake().active():
             raise OSError("no entropy: the radio does not start")
         return os.urandom(n)
 

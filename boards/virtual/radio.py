@@ -1,10 +1,11 @@
 """The host's side of the virtual radio: Bumble's controllers, stacks and air behind the device's bluetooth.BLE.
 
 What MicroPython does with NimBLE is done here with Bumble: events, secrets by address (types 1 and 2 for our and the
-peer's keys, 10 for our own identity key), a second pairing of a peer that is known deletes its keys first. Air is
-perfect and has no distance; a notification waits for a connection event, of which each carries `packets`, and finds
-ENOMEM when `buffers` are waiting. Model limits: values that a bonded central subscribed to are not remembered (neither
-does MicroPython); an address changes only when the radio is turned on; no L2CAP, no central role.
+peer's keys, 10 for our own identity key), set only after the link was said to be encrypted; a second pairing of a peer
+that is known deletes its keys first. Air is perfect and has no distance; a notification waits for a connection event,
+of which each carries `packets`, and finds ENOMEM when `buffers` are waiting. Model limits: values that a bonded central
+subscribed to are not remembered (neither does MicroPython); an address changes only when the radio is turned on; no
+L2CAP, no central role.
 """
 
 from __future__ import annotations
@@ -488,31 +489,27 @@ class Radio(contextlib.AbstractAsyncContextManager):
             ltk = keys.ltk if keys else None
             connection.authenticated = bool(connection.is_encrypted and ltk and ltk.authenticated)
 
-        async def encrypted(fresh: PairingKeys | None = None) -> None:
+        async def encrypted() -> None:
             known = await self.secrets.get(str(connection.peer_address))
-            believe(fresh or known)
+            believe(known)
             self.event(_ENCRYPTED, conn, connection.is_encrypted, connection.authenticated, bool(known), 16)
 
         def changed() -> None:
             session = self._need().smp_manager.sessions.get(conn)
             if pairing and session:
-                connection.authenticated = session.pairing_method != PairingMethod.JUST_WORKS
+                authenticated = connection.authenticated = session.pairing_method != PairingMethod.JUST_WORKS
+                self.event(_ENCRYPTED, conn, connection.is_encrypted, authenticated, False, 16)  # keys come after it
             else:
                 believe(self.secrets.newest.get(str(connection.peer_address)))
-            if not pairing:
                 self._spawn(encrypted())
 
         def gone(*_reason) -> None:
             self.passkeys.pop(conn, None)
             self.event(_DISCONNECT, conn, kind, address)
 
-        def paired(keys: PairingKeys) -> None:
-            believe(keys)
-            self._spawn(encrypted(keys))
-
         connection.on("disconnection", gone)
         connection.on("pairing_start", lambda: pairing.append(1))
-        connection.on("pairing", paired)
+        connection.on("pairing", believe)
         connection.on("pairing_failure", lambda _reason: pairing.clear())
         connection.on("connection_encryption_change", changed)
         connection.on("connection_att_mtu_update", lambda: self.event(_MTU, conn, connection.att_mtu))

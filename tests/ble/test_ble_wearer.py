@@ -15,6 +15,7 @@ from host_tools.store import Store, sqlite_url
 from tests.ble.bleak_bumble import client_of, scanner_of
 from tests.ble.test_ble_drain import Hub
 from tests.ble.worn_radio import Worn
+from vigil.core.records import HEART_RATE, PULSE_RATE, SPO2
 
 SPEED = 3.0
 
@@ -51,16 +52,18 @@ def test_services_say_what_was_measured(tmp_path):
 
     rows = asyncio.run(go())
     shown = {
-        kind: {round(row.value, 1) for row in rows if row.kind == kind and row.value is not None}
-        for kind in ("heart_rate", "pulse_rate", "spo2")
+        kind: {
+            round(row.mantissa * 10.0**row.exp10, 1) for row in rows if row.kind == kind and row.mantissa is not None
+        }
+        for kind in (HEART_RATE, PULSE_RATE, SPO2)
     }
-    rates = {math.floor(value + 0.5) for value in shown["heart_rate"] | shown["pulse_rate"]}
+    rates = {math.floor(value + 0.5) for value in shown[HEART_RATE] | shown[PULSE_RATE]}
     told = [said.bpm for said in heart if said.bpm]
     assert len(told) >= 5 and set(told) <= rates | {0}, (told, rates)
     assert any(said.rr_s for said in heart)
     sure = [said for said in plx if not math.isnan(said.spo2_pct)]
-    assert sure and {round(said.spo2_pct, 1) for said in sure} <= shown["spo2"]
-    assert {round(s.pulse_bpm, 1) for s in plx if not math.isnan(s.pulse_bpm)} <= shown["pulse_rate"]
+    assert sure and {round(said.spo2_pct, 1) for said in sure} <= shown[SPO2]
+    assert {round(s.pulse_bpm, 1) for s in plx if not math.isnan(s.pulse_bpm)} <= shown[PULSE_RATE]
     assert all("measurement ongoing" in (said.status or ()) for said in sure)
     assert all("unavailable" in (said.status or ()) for said in plx if math.isnan(said.spo2_pct))
     assert {gatt.UUID_HEART_RATE, gatt.UUID_PLX_CONTINUOUS, gatt.UUID_BODY_LOCATION} <= {what for what, _ in inspected}

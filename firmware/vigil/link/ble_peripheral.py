@@ -338,7 +338,7 @@ class BlePeripheral:
             _, encrypted, authenticated, _, _ = data
             central.trusted = bool(encrypted and authenticated)
             central.bad = not central.trusted
-            central.pairing = False
+            central.pairing = central.pairing and central.trusted  # its keys may come after this
         elif event == _PASSKEY:
             self._pair(central, *data)
         self._event.set()

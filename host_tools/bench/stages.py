@@ -127,6 +127,8 @@ def _chain(name):
         from vigil.estimators.ecg_channel import EcgChannel as Channel
     elif name == "ppg channel":
         from vigil.estimators.ppg_channel import PpgChannel as Channel
+    elif name == "ecg waveform":
+        Channel = Waveform
     else:
         Channel = Runner
     return Channel()
@@ -166,8 +168,27 @@ def channel(name, source, columns, period_us, blocks):
         worst_us=worst_us,
         ns_per_sample=round(1000 * spent_us / samples),
         bytes_allocated_per_block=round(allocated / (pushed - 2 * pushed // 3), 1) if counted else None,
-        rate=out[0].mantissa * 10 ** (out[0].exp10 + 1) if out[0].mantissa is not None else None,
+        rate=out[0].mantissa * 10 ** (out[0].exp10 + 1) if out and out[0].mantissa is not None else None,
     )
+
+
+class Waveform:
+    """The lossless encoder behind the interface of a channel."""
+
+    def __init__(self):
+        from vigil.wire.waveform import MOST_BYTES, Encoder
+
+        self._encoder = Encoder(1, False)
+        self._out = bytearray(MOST_BYTES)
+
+    def push(self, block):
+        """Collect; each tenth block is encoded."""
+        self._encoder.put(block.data, 0, block.n)
+        if self._encoder.rows == self._encoder.limit:
+            self._encoder.finish_into(self._out, 0)
+
+    def report(self, _t_ms, _out):
+        """Nothing to report."""
 
 
 def seal():
@@ -221,6 +242,10 @@ def main(modules, stages=True):
         try:  # noqa: SIM105 - MicroPython has no contextlib
             channel("ppg in motion", 2, (1, 2), 10000, ppg_blocks(1500))
         except ImportError:  # a board without the accelerometer's modules
+            pass
+        try:  # noqa: SIM105
+            channel("ecg waveform", 1, (0,), 4000, ecg_blocks())
+        except ImportError:
             pass
         seal()
         heap("heap after stages")

@@ -1,5 +1,7 @@
 """Parsers of the host as fuzzing targets; see parsers.py."""
 
+import contextlib
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -51,8 +53,11 @@ def _claimed(data):
 
 
 def _waveform(data):
+    took_in = False
     for columns in (1, 2):
-        waveform.decode(data, columns)
+        with contextlib.suppress(waveform.BadBlock):
+            took_in = len(waveform.decode(data, columns)) > 0
+    return took_in
 
 
 class _Serving(Serving):
@@ -82,7 +87,7 @@ TARGETS = {
     "sealed": (_sealed, ()),
     "file": (_file, Malformed),
     "claimed": (_claimed, Malformed),
-    "waveform": (_waveform, waveform.BadBlock),
+    "waveform": (_waveform, ()),
     "wish": (_wish, ()),
 }
 

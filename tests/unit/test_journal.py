@@ -276,6 +276,16 @@ def test_foreign_and_damaged_files():
     assert d.journal.waiting(9) == [100, 101, 102, 103, 356]
 
 
+def test_records_under_another_segments_name_are_not_offered():
+    d = Device(Disk())
+    for _ in range(8):
+        d.seal()
+    d.disk.files["q/5.seg"] = d.disk.files.pop("q/1.seg")
+    d.start()
+    d.journal.offer(1, 8)
+    assert d.journal.waiting(9) == [5, 6, 7, 8] and d.journal.gone == [[1, 4]]
+
+
 def test_every_damaged_byte_costs_one_batch_and_no_start():
     size = 84 + 38 + 56
     for at in range(0, 5 * size, 3):

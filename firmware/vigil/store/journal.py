@@ -198,8 +198,10 @@ class Journal:
                 try:
                     with self._open(self._file(segment), "rb") as file:
                         for _, head in self._heads(file, 0, segment[_SIZE]):
-                            if head and max(first, self._oldest) <= head[2] <= last and not self.holds(head[2]):
-                                segment[_BITS] |= 1 << (head[2] - segment[_FIRST])
+                            seq = head[2] if head else 0
+                            bit = seq - segment[_FIRST]
+                            if max(first, self._oldest) <= seq <= last and 0 <= bit < _SPAN and not self.holds(seq):
+                                segment[_BITS] |= 1 << bit
                                 self._count += 1
                 except OSError:
                     pass  # it is not here, then

@@ -14,8 +14,10 @@ from vigil.core.log import INFO, log
 from vigil.ota.release import NO_ROOM, Device, check, opening
 from vigil.wire import update
 
-_PIECE = const(512)  # bytes asked for at once
-_GAP_MS = const(100)  # between pieces: at most 5 KB/s
+_PIECE = const(512)  # bytes asked for at once where memory is short
+_PIECE_MAX = const(2048)
+_PLENTY = const(65_536)  # bytes of heap
+_GAP_MS = const(100)  # between pieces: at most ten a second
 _WAIT_MS = const(15_000)  # for a piece; doubles while none comes
 _WAIT_MAX_MS = const(240_000)
 _BLOCK = const(4096)
@@ -69,6 +71,7 @@ async def _opened(job, signed):
     board = job.monitor.board
     gc.collect()  # what follows takes some 5 KB for a while
     release = await _drive(opening(signed, board.keystore.get("release.key")))
+    job.offered = release.number
     now_ms = board.clock.ms()
     utc = job.monitor.utc.at(now_ms)
     device = Device(
@@ -115,6 +118,7 @@ async def _fetch(job, slot, release, signed):
 
 async def _ask(job, release, offset, wait_ms):
     """Ask for a piece; return the next message, None where none comes in wait_ms."""
-    length = min(_PIECE, release.total_bytes - offset)
+    most = _PIECE_MAX if gc.mem_free() > _PLENTY else _PIECE
+    length = min(most, release.total_bytes - offset)
     await job.send(update.want(release.number, offset, length))
     return await job.message(wait_ms)

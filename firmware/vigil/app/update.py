@@ -108,6 +108,7 @@ class Update:
                 signed = message[0]
             if not signed:
                 return
+            self.offered = 0  # number of what is offered, once that is believed
             try:
                 if loader.running is None:
                     raise TrustError(_NO_SLOTS)
@@ -122,7 +123,7 @@ class Update:
                 log(WARN, "update", "refused, reason %d" % why)
                 if why == _FAULT:
                     sys.print_exception(e)
-                await self.tell(0, REFUSED, why)
+                await self.tell(self.offered, REFUSED, why)
                 signed = None
 
     async def _end_trial(self) -> None:

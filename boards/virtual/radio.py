@@ -292,6 +292,7 @@ class Radio(contextlib.AbstractAsyncContextManager):
         finally:
             work.cancel()
             self._writer = None
+            await asyncio.gather(work, return_exceptions=True)
             await self._off()
             writer.close()
 
@@ -404,7 +405,8 @@ class Radio(contextlib.AbstractAsyncContextManager):
             advertising_interval_max=us / 1000,
             auto_restart=False,
         )
-        self.advertising = data_bytes, response_bytes
+        if device is self.device:  # it may have been switched off meanwhile
+            self.advertising = data_bytes, response_bytes
 
     def _connection(self, handle: int) -> Connection:
         connection = self._need().connections.get(handle)

@@ -24,7 +24,14 @@ class Pipeline:
         pass
 
 
+class Battery:
+    mv = 3900
+    charge = 735  # permille
+
+
 class Device:
+    battery = Battery()
+
     def __init__(self):
         gc.collect()
         before = gc.mem_alloc()

@@ -12,6 +12,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingDelegate
 
 from boards.virtual.radio import Central
+from host_tools import gatt
 from host_tools.ble_link import ABOUT, CONTROL, DOWN, BleLink
 from tests.ble.bleak_bumble import client_of, scanner_of
 from tests.ble.worn_radio import Bare
@@ -174,6 +175,7 @@ def test_two_centrals_control_and_damage(tmp_path):
             assert await first.control(9) == 1  # what nobody knows
             assert await first.set("wifi.ssid", b"home")
             assert not await first.set("sign.seed", bytes(32))
+            assert gatt.battery(bytes(await first.client.read_gatt_char("2a19"))) == 74
             assert await second.command(b"\xff" * 200) == 0  # taken and dropped: malformed
         assert (tmp_path / "nvs" / "wifi.ssid").read_bytes() == b"home"
         await worn.stop()

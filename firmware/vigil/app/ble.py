@@ -67,6 +67,7 @@ def open_link(monitor, device_id: str, pipeline):
 
     compare = board.keystore.get("ble.compare") == b"1"
     about = board.name, vigil.VERSION, device_id
-    client = BlePeripheral(board, bonds, vitals, about, hear, take, uplink.wake, show, compare, now)
+    battery = getattr(monitor, "battery", None)
+    client = BlePeripheral(board, bonds, vitals, about, hear, take, uplink.wake, show, compare, now, battery)
     uplink.client = client
     return client

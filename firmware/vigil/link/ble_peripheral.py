@@ -95,11 +95,25 @@ class BlePeripheral:
     centrals send: kind ACK or COMMAND of a trusted one. on_setting(name, value) -> whether it was taken. on_change()
     whenever `free` may have changed. show(text) lets the wearer see a number. compare: both sides show one and the
     wearer presses the button, instead of a passkey that the wearer types into the phone. now() -> Date Time or None.
+    battery: app.battery.Battery, None without.
 
     It is what app.uplink takes for a client: session.connects, free, publish.
     """
 
-    def __init__(self, board, bonds, vitals, about, on_message, on_setting, on_change, show, compare=False, now=None):
+    def __init__(
+        self,
+        board,
+        bonds,
+        vitals,
+        about,
+        on_message,
+        on_setting,
+        on_change,
+        show,
+        compare=False,
+        now=None,
+        battery=None,
+    ):
         self.session = self
         self.connects = 0  # times the stream was opened
         self.full = 0  # notifications that found the stack's buffers full
@@ -115,6 +129,7 @@ class BlePeripheral:
         self._on_change = on_change
         self._show = show
         self._now = now
+        self._battery = battery
         try:
             self._button = board.pin("pair")
         except ValueError:
@@ -241,13 +256,15 @@ class BlePeripheral:
             ),
         )
         services = [heart, plx, device, time, vigil]
-        battery = getattr(self._board, "battery_pct", None)
-        if battery:
+        battery = self._battery
+        if battery and battery.mv is None:
+            battery.look()
+        if battery and battery.mv is not None:
             services.append((u(0x180F), ((u(0x2A19), _READ | _NOTIFY),)))
         handles = self._ble.gatts_register_services(services)
         (self._heart, location), (self._plx, self._spot, features) = handles[:2]
         (self._time,), (self._stream, self._down, self._control, about) = handles[3:5]
-        self._battery = handles[5][0] if battery else None
+        self._charge = handles[5][0] if len(services) > 5 else None
         self._level = None
         write = self._ble.gatts_write
         write(location, bytes((self._vitals.LOCATION,)))
@@ -266,13 +283,13 @@ class BlePeripheral:
         if now:
             self._ble.gatts_write(self._time, now + bytes(3))
         vitals = self._vitals
-        if self._battery is not None:
-            level = bytes((self._board.battery_pct(),))
+        if self._charge is not None:
+            level = bytes((min(100, (self._battery.charge + 5) // 10),))
             if level != self._level:
                 self._level = level
-                self._ble.gatts_write(self._battery, level)
+                self._ble.gatts_write(self._charge, level)
                 for conn in trusted:
-                    self._notify(conn, self._battery, level)
+                    self._notify(conn, self._charge, level)
         if vitals.new_heart:
             value = vitals.heart_rate()
             for conn in trusted:

@@ -11,13 +11,13 @@ import json
 import secrets
 import subprocess
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from boards.virtual.scenario import Scenario
+from boards.virtual.scenario import Missing, Scenario
 from boards.virtual.server import Server
 from host_tools import board, children, interpreter, release
 from host_tools.errors import UserError
@@ -30,16 +30,20 @@ RESTART = 75  # exit status of a device that wants to start again
 _SENSORS = {"lean": ("max30102", "max30003", "ad8232"), "full": ("max30102", "max30003", "ad8232", "lis3dh")}
 _END = "VIGIL-END "
 _PROVE_S = 60
-BOARD_HEAP_KB = 17  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
-# 64-bit words are twice the chip's. lean: a plain ESP32, as interpreter.HEAP_KB says. full: the least that a board
-# with PSRAM leaves, and then some frugality.
+BOARD_HEAP_KB = 24  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
+PLAIN_ESP32_KB = round(112 / interpreter.SHARE_OF_32_BIT)  # what a stock image leaves beside TLS, with 64-bit words
+# lean: both chains, which need more than that leaves (docs/adr/0029). full: the least that a board with PSRAM leaves,
+# and then some frugality.
 HEAPS_KB = {"lean": interpreter.HEAP_KB, "full": 512}
 
 
-def device_tree(profile: str, engine: str) -> Path:
-    """Folder with what a virtual device of `profile` carries: the firmware and the MicroPython side of its board."""
+def device_tree(profile: str, engine: str, sensors: Iterable[str] | None = None) -> Path:
+    """Folder with what a virtual device of `profile` carries: the firmware and the MicroPython side of its board.
+
+    sensors: what is fitted; None: all that may be.
+    """
     own = {Path(name).stem: BOARDS / "virtual" / name for name in _BOARD_FILES}
-    program = board.profile(profile).program(_SENSORS[profile], own)
+    program = board.profile(profile).program(_SENSORS[profile] if sensors is None else sensors, own)
     return interpreter.cached(program, march=interpreter.march_of(engine))
 
 
@@ -143,6 +147,11 @@ class VirtualWearer:
         process = self._running.get("process")
         return process.pid if process is not None and process.poll() is None else None
 
+    def _tree(self) -> Path:
+        missing = {fault.part for fault in self.scenario.of(Missing)}
+        fitted = {"max30102", "lis3dh", self.scenario.ecg} & set(_SENSORS[self.profile]) - missing
+        return device_tree(self.profile, self.engine, sorted(fitted))
+
     def provision(
         self,
         *,
@@ -171,6 +180,7 @@ class VirtualWearer:
                 engine=self.engine,
                 profile=self.profile,
                 extra={"VIGIL_NONCE": nonce.hex()},
+                tree=self._tree(),
             )
             try:
                 output = process.communicate(timeout=_PROVE_S)[0].decode(errors="replace")
@@ -220,7 +230,7 @@ class VirtualWearer:
                     engine=self.engine,
                     profile=self.profile,
                     until_ms=until_ms,
-                    tree=loader_tree() if self.slots else None,
+                    tree=loader_tree() if self.slots else self._tree(),
                     extra={"VIGIL_RADIO": self.radio} if self.radio else None,
                 )
         except BaseException:

@@ -32,7 +32,7 @@ def provision(wearer, seen=None):
 
 
 def test_the_allowance_for_the_board_is_what_its_code_takes(tmp_path):
-    """The firmware is held to 192 KB; only what no chip carries may come on top."""
+    """The firmware is held to a chip's memory; only what no chip carries may come on top."""
     script = tmp_path / "measure.py"
     script.write_text(
         "import asyncio, gc\ngc.collect()\nbefore = gc.mem_alloc()\nimport board\ngc.collect()\n"

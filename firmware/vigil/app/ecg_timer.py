@@ -28,6 +28,7 @@ class TimerEcgSource(EcgSource):
         super().__init__(board, push)
         self._board = board
         self._timer = None
+        self.part = None  # none with a FIFO that would have to be emptied
         self._part = None
         try:
             if adc is not None:

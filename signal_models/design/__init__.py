@@ -16,7 +16,7 @@ import numpy as np
 
 from host_tools.paths import FIRMWARE
 
-DESIGNS = ("ecg", "motion", "ppg", "resp", "waveform")
+DESIGNS = ("ecg", "fft", "motion", "ppg", "resp", "waveform")
 FOLDER = FIRMWARE / "vigil" / "dsp" / "coeffs"
 COMMAND = "python -m signal_models.design"
 

@@ -1,4 +1,4 @@
-"""The numbers of the pulse rate in motion: quarter sine, window, how fast a rate moves, and the network's weights."""
+"""The numbers of the pulse rate in motion: how fast a rate moves, and the network's weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import numpy as np
 from signal_models.design import Table
 from signal_models.design.motion_weights import ALONE, HEARD
 
-FFT = 1024
-WINDOW = 200
-WINDOW_HEIGHT = 225  # |sample| <= 2047 gives |product >> 10| <= 450
 STEP_BINS = 3.0  # standard deviation of the rate's change in 2 s, bins of 1.46 bpm
 
 
@@ -23,17 +20,6 @@ class Network:
     bias_q8: np.ndarray
     out_q8: np.ndarray
     straight_q14: np.ndarray
-
-
-def sine_q14() -> np.ndarray:
-    """sin(2 pi i / 1024) for the first quarter, i = 0..256."""
-    return np.rint(16384 * np.sin(2 * np.pi * np.arange(FFT // 4 + 1) / FFT)).astype(np.int64)
-
-
-def window_q10() -> np.ndarray:
-    """Hann window without its zeros."""
-    i = np.arange(1, WINDOW + 1)
-    return np.rint(WINDOW_HEIGHT * np.sin(np.pi * i / (WINDOW + 1)) ** 2).astype(np.int64)
 
 
 def step_q8() -> np.ndarray:
@@ -58,8 +44,6 @@ def tables() -> list[Table]:
     """The tables of firmware/vigil/dsp/coeffs/motion.py."""
     shape = "8 x (12 weights Q14, bias Q8), 8 weights of the units Q8, 12 straight weights Q14"
     return [
-        Table("SINE_Q14", sine_q14(), "sin(2 pi i / 1024), i = 0..256"),
-        Table("WINDOW_Q10", window_q10(), "Hann, 200 samples, height 225", "B"),
         Table("STEP_Q8", step_q8(), "how far the rate moves in 2 s, -6..6 bins", "B"),
         Table("HEARD", _packed(network()), shape),
         Table("ALONE", _packed(network(alone=True)), "likewise, of light without acceleration"),

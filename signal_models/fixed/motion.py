@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from signal_models.design import fft as transformed
 from signal_models.design import motion as design
 from signal_models.fixed import ppg
 
@@ -17,6 +18,7 @@ N, LAG, SPAN = 200, 5, 208  # window; how far it ends before the evaluation; acc
 STEP, FIRST_END = 50, 99  # samples between windows; pulse samples there are at the first evaluation (4 s)
 BINS, LOW = 145, 20
 LAST, BAND = 329, slice(10, 240)
+HEARD = 165  # bins of the acceleration's spectrum that are looked at: up to 240 a minute, as far as pulses go
 WIDTH = 3  # bins each side of the best one that the value is the mean of
 STILL = 80  # quarter milli-g: acceleration below this is none
 
@@ -51,7 +53,7 @@ def normalise(x: np.ndarray) -> np.ndarray:
 
 
 def _twiddle(i: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    s = design.sine_q14()
+    s = transformed.sine_q14()
     first = i <= 256
     c = np.where(first, s[np.clip(256 - i, 0, 256)], -s[np.clip(i - 256, 0, 256)])
     return c, np.where(first, s[np.clip(i, 0, 256)], s[np.clip(512 - i, 0, 256)])
@@ -59,7 +61,7 @@ def _twiddle(i: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def transform(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(w, 200) to the half-length transform: real and imaginary parts, (w, 512)."""
-    y = (x * design.window_q10() + 512) >> 10
+    y = (x * transformed.window_q10() + 512) >> 10
     order = np.array([int(f"{i:09b}"[::-1], 2) for i in range(512)])
     re, im = (np.pad(y[:, k::2], ((0, 0), (0, 412)))[:, order] for k in (0, 1))
     half = 1
@@ -130,6 +132,7 @@ def spectra(
     if acc is not None and moving.any():
         scaled = normalise(acc[moving])
         motion[moving] = np.max([spectrum(scaled[:, k, 6:206]) for k in range(3)], axis=0)
+        motion[:, HEARD:] = 0
     columns = []
     for c in range(x.shape[1]):
         one = normalise(x[:, c])

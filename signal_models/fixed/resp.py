@@ -19,6 +19,7 @@ WINDOW, FIRST, BINS = design.WINDOW, design.FIRST_BIN, design.BINS
 LONGEST = 12 << 8  # slots, Q8, that two beats may be apart
 NEAR = 6  # bins each side of the best one that belong to it
 LAST = 313  # bins of a spectrum
+APART = 20  # bins between two lines that can be told from each other
 
 
 @dataclass
@@ -145,14 +146,24 @@ def spectra(x: np.ndarray) -> np.ndarray:
 
 
 def inputs(spectrum: np.ndarray) -> np.ndarray:
-    """(..., LAST) to (..., BINS, 3): the spectrum at each rate, at its double and at its half."""
+    """(..., LAST) to (..., BINS, 3): the spectrum at each rate, at its double and at its half.
+
+    A double below 2 * APART bins that does not stand above what lies between is the flank of the rate's own line: 0.
+    """
     b = np.arange(FIRST, FIRST + BINS)
-    return np.stack([spectrum[..., b], spectrum[..., 2 * b], spectrum[..., b >> 1]], axis=-1)
+    double = spectrum[..., 2 * b]
+    flank = (b < APART) & (spectrum[..., 3 * b >> 1] >= double)
+    return np.stack([spectrum[..., b], np.where(flank, 0, double), spectrum[..., b >> 1]], axis=-1)
 
 
 def score(spectra_of_views: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(n, views, LAST) and (views, 3) to (n, BINS); each view's say is rounded down by itself."""
     return ((inputs(spectra_of_views) * weights[:, None, :]).sum(axis=-1) >> 5).sum(axis=1)
+
+
+def highest(interval_q8: int) -> int:
+    """Index of half of the beats' rate, the last one that is believed in; the interval in slots, 0 for unknown."""
+    return min(max((512 << 7) // interval_q8 - FIRST, 0), BINS - 1) if interval_q8 else BINS - 1
 
 
 def follow(scores: np.ndarray, interval_q8: Sequence[int]) -> np.ndarray:
@@ -164,7 +175,7 @@ def follow(scores: np.ndarray, interval_q8: Sequence[int]) -> np.ndarray:
         belief = np.maximum(belief, -design.JUMP)
         belief = (belief[None] - distance).max(axis=1) + s
         if interval:
-            top = max((512 << 7) // interval - FIRST, 0)  # half of the beats' rate
+            top = highest(interval)
             belief[top + 1 :] = belief[: top + 1].max() - design.JUMP
         belief = np.maximum(belief - belief.max(), -2 * design.JUMP)
         out.append(belief)
@@ -183,3 +194,18 @@ def read(belief: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rest = np.delete(b, near)
         margin.append(-int(rest.max()))
     return np.array(rate), np.array(margin)
+
+
+def quality(belief: np.ndarray, scores: np.ndarray, interval_q8: Sequence[int], *, light: bool = True) -> np.ndarray:
+    """Quality (percent, n) of each reading: of the margin and of the smoothed evidence against no breath at all.
+
+    light: it is heard, and not the ECG alone.
+    """
+    _, margin = read(belief)
+    out, evidence_q4 = [], 0
+    for i, (b, s, interval) in enumerate(zip(belief, scores, interval_q8, strict=True)):
+        upto = s[: highest(interval) + 1]
+        here_q4 = (int(s[b.argmax()]) - int(upto.sum()) // len(upto)) << (4 if light else 5)
+        evidence_q4 += (here_q4 - evidence_q4) >> (3 if i else 0)
+        out.append(max(0, min(40 + (int(margin[i]) >> 3), 30 + (evidence_q4 >> 4), 99)))
+    return np.array(out)

@@ -10,7 +10,7 @@ unlike as two sites.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage, signal
@@ -74,14 +74,18 @@ WALK_RUN_REST = (("rest", 25.0), ("walk", 30.0), ("run", 60.0), ("rest", 60.0))
 
 
 def exerciser(
-    phases: Sequence[tuple[str, float]] = WALK_RUN_REST, seed: int = 1, *, perfusion_pct: float = 1.5
+    phases: Sequence[tuple[str, float]] = WALK_RUN_REST,
+    seed: int = 1,
+    *,
+    perfusion_pct: float = 1.5,
+    kinds: Mapping[str, tuple[float, float, float, float, float]] = PHASES,
 ) -> Recording:
     """A wearer who goes through phases (name, seconds): red and infrared counts at 100 Hz, acceleration at 50 Hz.
 
-    Truth: heart_rate and pulse_rate each 0.25 s. The arm swings once every two steps.
+    kinds: what a phase is. Truth: heart_rate and pulse_rate each 0.25 s. The arm swings once every two steps.
     """
     fs, rng = 100.0, np.random.default_rng(seed)
-    rates = np.array([PHASES[name] for name, _ in phases])
+    rates = np.array([kinds[name] for name, _ in phases])
     part = np.repeat(np.arange(len(phases)), [round(s * fs) for _, s in phases])
     n = len(part)
     t_s = np.arange(n) / fs

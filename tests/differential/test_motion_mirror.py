@@ -5,13 +5,14 @@ from array import array
 import numpy as np
 import pytest
 
+from signal_models.design import fft as transformed
 from signal_models.design import motion as design
 from signal_models.fixed import motion as mirror
 from signal_models.fixed import ppg as light
 from vigil.app.pipeline import Pipeline
 from vigil.core.records import ACC, GREEN, PPG, PRESENT, PULSE_RATE, RELATIVE, SampleBlock
 from vigil.dsp import fft
-from vigil.dsp.coeffs import motion as coeffs
+from vigil.dsp.coeffs import fft as coeffs
 
 
 def runner(seconds, seed, *, scale=20_000, g=900):
@@ -128,7 +129,7 @@ def test_transform_stays_within_its_error_bound():
     ]
     for x in inputs:
         x = np.asarray(x).astype(int)
-        y = (x * design.window_q10() + 512) >> 10
+        y = (x * transformed.window_q10() + 512) >> 10
         want = np.fft.fft(y[0::2] + 1j * y[1::2], 512)
         got = _transform(x)
         error = np.abs(got - want)
@@ -139,7 +140,7 @@ def test_transform_stays_within_its_error_bound():
 
 def test_no_input_can_overflow_the_transform():
     """The sum of all magnitudes and what rounding adds in nine stages stay below 16 bits."""
-    y = 2047 * design.window_q10() // 1024 + 1
+    y = 2047 * transformed.window_q10() // 1024 + 1
     assert np.hypot(y[0::2], y[1::2]).sum() + 0.71 * 511 + 10 < 32768
 
 

@@ -62,9 +62,10 @@ def test_estimator_equals_the_mirror(seed, scale):
         else heart.interval_at(10 * n)
         for n in at
     ]
-    belief = mirror.follow(mirror.score(spectra, design.weights_q5()), intervals)
-    value, margin = mirror.read(belief)
-    want = [(v, min(40 + (m >> 3), 99)) for v, m in zip(value.tolist(), margin.tolist(), strict=True)]
+    scores = mirror.score(spectra, design.weights_q5())
+    belief = mirror.follow(scores, intervals)
+    value, _ = mirror.read(belief)
+    want = list(zip(value.tolist(), mirror.quality(belief, scores, intervals).tolist(), strict=True))
     assert firmware(x, light, ecg)[15:] == want
 
 

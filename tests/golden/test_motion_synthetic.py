@@ -26,20 +26,23 @@ def reported(recording: Recording, *, accelerometer: bool = True):
     return t_s, np.abs(rate / 10 - np.interp(t_s, *recording.truth["pulse_rate"])), quality, shown
 
 
-@pytest.mark.parametrize("seed", [2, 4])
+@pytest.mark.parametrize("seed", [1, 2, 4])
 def test_rest_walk_run_rest(seed):
     t_s, error, quality, shown = reported(synth.exerciser(seed=seed))
     assert error[(t_s > 4) & (t_s < 23)].max() < 3  # at rest, by the beats
     assert error[t_s > 135].max() < 3  # 20 s after the run, by the beats again
-    assert error.mean() < 4 and np.median(error) < 1.5 and shown.mean() > 0.75
-    assert (error[quality >= 50] > 8).mean() < 0.05
+    assert error.mean() < 2.5 and np.median(error) < 1.5 and shown.mean() > 0.75
+    assert (error[quality >= 50] > 8).mean() < 0.02
+    crossing = (t_s > 84) & (t_s < 112)  # the heart passes 1.5 times the arm's swing, where it once stayed behind
+    assert error[crossing].mean() < 4
 
 
 def test_without_an_accelerometer_a_run_is_withheld():
     t_s, error, quality, shown = reported(synth.exerciser(seed=2), accelerometer=False)
     running = (t_s > 62) & (t_s < 110)
-    assert shown[running].mean() < 0.1 and error[quality >= 50].max() < 5
-    assert error[t_s > 125].max() < 5 and shown[t_s > 125].all()
+    assert shown[running].mean() < 0.1
+    assert error[quality >= 50].max() < 8  # beats of 12 s lag behind a heart that speeds up
+    assert error[t_s > 125].max() < 8 and shown[t_s > 125].all()
 
 
 def _worked(seed: int, snr_db: float) -> Recording:

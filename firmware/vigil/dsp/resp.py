@@ -8,6 +8,7 @@ WINDOW = const(100)  # slots looked at: 32 s
 FIRST_BIN = const(11)  # 4.03 breaths a minute
 BINS = const(145)  # up to 56.8
 LAST = const(313)  # bins of a spectrum that are looked at, so that it fits the transform's own buffer
+APART = const(20)  # bins between two lines of a window that can be told from each other
 STEP = const(64)  # cost of moving by one bin in 2 s: 1/64 of a natural logarithm
 JUMP = const(640)  # cost of moving to any bin
 
@@ -81,6 +82,9 @@ def gather(rings, view: int, minus: int, now: int, out):
 def add_say(spectrum, weights_q5, view: int, score):
     """Add to score[j] (int16) what a view's spectrum says of bin FIRST_BIN + j, there and at its double and half.
 
+    Below 7.3 a minute the double may lie on the flank of the rate's own line: it is when it does not stand above what
+    lies between, and then it says nothing.
+
     spectrum: of `fft.log_power`, 0..160. weights_q5: int16, 3 a view.
     Scaling and overflow: |weight| < 2**7 (the table is checked by tests/golden): 3 * 160 * 2**7 >> 5 < 2**11 a view.
     """
@@ -93,7 +97,10 @@ def add_say(spectrum, weights_q5, view: int, score):
     j = 0
     while j < BINS:
         b = FIRST_BIN + j
-        v = (w0 * int(s[b]) + w1 * int(s[2 * b]) + w2 * int(s[b >> 1])) >> 5
+        double = int(s[2 * b])
+        if b < APART and int(s[3 * b >> 1]) >= double:
+            double = 0
+        v = (w0 * int(s[b]) + w1 * double + w2 * int(s[b >> 1])) >> 5
         o[j] = ((int(o[j]) ^ 0x8000) - 0x8000) + v
         j += 1
 
@@ -160,3 +167,17 @@ def rival(belief, best: int, near: int) -> int:
                 most = v
         j += 1
     return most
+
+
+@micropython.viper
+def evidence(score, best: int, top: int) -> int:
+    """How much likelier breath at `best` is than none: its score less the mean of all rates up to `top`."""
+    s = ptr16(score)
+    if top > BINS - 1:
+        top = BINS - 1
+    total = 0
+    j = 0
+    while j <= top:
+        total += (int(s[j]) ^ 0x8000) - 0x8000
+        j += 1
+    return ((int(s[best]) ^ 0x8000) - 0x8000) - total // (top + 1)

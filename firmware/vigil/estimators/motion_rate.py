@@ -15,12 +15,14 @@ from array import array
 from micropython import const
 
 from vigil.dsp import fft, motion
-from vigil.dsp.coeffs.motion import ALONE, HEARD, SINE_Q14, STEP_Q8, WINDOW_Q10
+from vigil.dsp.coeffs.fft import SINE_Q14, WINDOW_Q10
+from vigil.dsp.coeffs.motion import ALONE, HEARD, STEP_Q8
 
 _N = const(200)
 _LAG = const(5)  # samples of 25 Hz that a window ends before the evaluation
 _AGE_MIN = const(99)  # samples of light before the first evaluation: 4 s
 _LAST = const(329)  # bins of a spectrum that are looked at
+_MOTION_LAST = const(165)  # and of the acceleration's: harmonics above 240 a minute would hide pulses of half of that
 _BAND_FIRST = const(10)
 _BAND_LAST = const(240)
 _STILL = const(80)  # quarter milli-g: acceleration below this throughout is the converter's noise
@@ -137,7 +139,7 @@ class MotionRate:
                 motion.products(span, a * motion.SPAN + d, span, self._gram, t, 18)
                 t += motion.TAPS
             self._spectrum(span, a * motion.SPAN + 6, self._left)
-            motion.keep_larger(self._left, self._motion, _LAST)
+            motion.keep_larger(self._left, self._motion, _MOTION_LAST)
 
     def _read(self, best):
         belief = self._belief

@@ -30,7 +30,7 @@ from vigil.core.records import (
     Reading,
 )
 from vigil.dsp import fft, resp
-from vigil.dsp.coeffs.motion import SINE_Q14, WINDOW_Q10
+from vigil.dsp.coeffs.fft import SINE_Q14, WINDOW_Q10
 from vigil.dsp.coeffs.resp import WEIGHTS_Q5
 
 _LONGEST_Q8 = const(12 << 8)  # slots between two beats at most
@@ -41,6 +41,9 @@ _STEP_MAX = const(1 << 18)  # of a value between two beats
 _NEAR = const(6)  # bins each side of the best one that belong to it
 _TOP = const(512 << 7)  # half of the beats' rate in bins: this / interval in slots Q8
 _QUALITY_MIN = const(60)
+_NONE_PCT = const(30)
+_ECG_ALONE = const(5)  # its two views weigh less, and so does their chance: their evidence counts twice
+_LASTING = const(3)  # the evidence is smoothed over 2 ** this readings
 _WINDOW_MS = const(32000)
 
 # Views of an ECG begin here among the weights, and those of a PPG have the amplitude at 3.
@@ -182,6 +185,7 @@ class RespRate:
         self._score = array("h", bytes(2 * resp.BINS))
         self._belief = array("h", bytes(2 * resp.BINS))
         self._best = -1
+        self._evidence_q4 = 0
 
     def report(self, sources, t_ms, out):
         """Append one reading of all sources; call it each 2 s.
@@ -193,6 +197,7 @@ class RespRate:
         reason = NO_CONTACT
         known = heard = False
         top = resp.BINS
+        scale = _ECG_ALONE
         for source, doubt in sources:
             if source is None or not source.now:
                 if reason == NO_CONTACT and doubt:
@@ -206,13 +211,18 @@ class RespRate:
                 reason = doubt
                 continue
             heard = True
+            if not source.first:
+                scale = 4
             self._hear(source)
             if source.interval_q8:
                 top = max(_TOP // source.interval_q8 - resp.FIRST_BIN, 0)
         quality = 0
         if heard:
+            new = self._best < 0
             self._best = resp.follow(self._belief, self._score, top)
-            quality = quality_pct(-resp.rival(self._belief, self._best, _NEAR))
+            here_q4 = resp.evidence(self._score, self._best, top) << scale
+            self._evidence_q4 += (here_q4 - self._evidence_q4) >> (0 if new else _LASTING)
+            quality = quality_pct(-resp.rival(self._belief, self._best, _NEAR), self._evidence_q4)
             reason = PRESENT if quality >= _QUALITY_MIN else POOR_SIGNAL
         elif not known:  # what was believed is of another time
             self._best = -1
@@ -247,6 +257,9 @@ class RespRate:
         return (((best + resp.FIRST_BIN) << 8) + off * 256 // total) * 1875 >> 17
 
 
-def quality_pct(margin):
-    """How likely the value is within 2 a minute, from the margin in 1/64 of a natural logarithm (docs/adr/0017)."""
-    return min(40 + (margin >> 3), 99)
+def quality_pct(margin, evidence_q4):
+    """How likely the value is within 2 a minute: the lower of what two questions say, in 1/64 of a natural logarithm.
+
+    margin: is it this rate and no other? evidence_q4: is it breath at all, and not the chance of noise?
+    """
+    return max(0, min(40 + (margin >> 3), _NONE_PCT + (evidence_q4 >> 4), 99))

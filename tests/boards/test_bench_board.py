@@ -41,6 +41,7 @@ def test_bench_board(kind, tmp_path, capsys):
         "ecg channel",
         "ppg channel",
         "ppg in motion",
+        "ecg waveform",
         "seal",
         "heap after stages",
     ]

@@ -1,15 +1,15 @@
-"""Pulse rate of treadmill runners, every window answered: `python -m host_tools.validate.motion`.
+"""Pulse rate of treadmill runners, every window answered: `python -m host_tools.validate.motion [--perturb]`.
 
 The field's protocol for ispc2015: windows of 8 s each 2 s, absolute error a window, mean a recording, mean of the
 recordings. By the int64 mirror, which is equal to the firmware bit for bit; causal: a window that ends at t is answered
-from samples up to t.
+from samples up to t. `--perturb` hears the same runners as other boards and straps would have them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -103,6 +103,31 @@ def summary(rows: Sequence[Answers]) -> str:
     )
 
 
+def _turned(r: Recording) -> Recording:
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    assert r.accel is not None
+    return replace(r, accel=r.accel @ turn)
+
+
+def _noisy(r: Recording, snr_db: float) -> Recording:
+    assert r.ppg is not None
+    rng = np.random.default_rng(2)
+    level = np.diff(r.ppg, axis=0).std(axis=0) * np.sqrt(0.5) * 10 ** (-snr_db / 20)
+    return replace(r, ppg=r.ppg + level * rng.normal(size=r.ppg.shape))
+
+
+PERTURBATIONS: dict[str, Callable[[Recording], Recording]] = {
+    "axes turned": _turned,
+    "light x 0.3": lambda r: replace(r, ppg=0.3 * r.ppg),
+    "light x 3": lambda r: replace(r, ppg=3 * r.ppg),
+    "columns swapped": lambda r: replace(r, ppg=r.ppg[:, ::-1]),
+    "noise, 2 dB": lambda r: _noisy(r, 2.0),
+    "acceleration 1 % fast": lambda r: replace(r, accel_fs=1.01 * r.accel_fs),
+    "acceleration clipped, 4 g": lambda r: replace(r, accel=np.clip(r.accel, -4, 4)),
+    "acceleration x 0.7": lambda r: replace(r, accel=0.7 * r.accel),
+}
+
+
 def label(channels: Sequence[int], accelerometer: bool) -> str:
     """Name of a case."""
     return f"channel {'+'.join(str(c + 1) for c in channels):4}{'' if accelerometer else 'no acc.':8}"
@@ -110,10 +135,14 @@ def label(channels: Sequence[int], accelerometer: bool) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print a line for two channels, each alone, with the accelerometer and without."""
-    argparse.ArgumentParser(prog="python -m host_tools.validate.motion", description=__doc__).parse_args(argv)
+    parser = argparse.ArgumentParser(prog="python -m host_tools.validate.motion", description=__doc__)
+    parser.add_argument("--perturb", action="store_true", help="both channels, with each disturbance in turn")
+    perturb = parser.parse_args(argv).perturb
     runs = recordings()
     print(f"ispc2015: {len(runs)} recordings, pulse rate (bpm), every window answered")
-    for accelerometer in (True, False):
+    for name, change in PERTURBATIONS.items() if perturb else ():
+        print(f"{name:26}", summary(evaluate([change(r) for r in runs])), flush=True)
+    for accelerometer in () if perturb else (True, False):
         for channels in CHANNELS:
             print(label(channels, accelerometer), summary(evaluate(runs, channels, accelerometer=accelerometer)))
     return 0

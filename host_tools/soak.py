@@ -96,9 +96,15 @@ def _gateway(state: Path, now: Any, start_ms: Any, skew_ms: Any, dies: bool) -> 
 
 
 class _Wearer(VirtualWearer):
-    """Tells its time to the host's clock."""
+    """Tells its time to the host's clock; what it carries is put together once, for all its starts."""
 
     clock: HostClock
+    carried: dict[str, Path]
+
+    def _tree(self) -> Path:
+        if "tree" not in self.carried:
+            self.carried["tree"] = super()._tree()
+        return self.carried["tree"]
 
     def start(self) -> None:
         super().start()
@@ -120,6 +126,7 @@ class Soak:
         self.skews_ms = [0]
         self.boot_starts_ms: dict[int, int] = {}  # by the device's own number of the start
         self._recording = wearer(_SIGNAL_S, seed=seed)
+        self._carried: dict[str, Path] = {}
         self._lock: sqlite3.Connection | None = None
         self._gateway: Any = None
         self._dies = False
@@ -174,6 +181,7 @@ class Soak:
             profile=self.profile,
         )
         made.clock = self.clock
+        made.carried = self._carried
         return made
 
     def _start_gateway(self, dies: bool = False) -> None:

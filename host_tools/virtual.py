@@ -27,14 +27,15 @@ _BOARD_FILES = ("ble.py", "board.py", "clock.py", "link.py", "prove.py", "run.py
 _LOADER = ("boot.mpy", "loader.mpy", "main.mpy", "run.mpy")
 RESTART = 75  # exit status of a device that wants to start again
 # What may be wired to a virtual device of a profile. lean: the accelerometer alone would take 30 KB.
-_SENSORS = {"lean": ("max30102", "max30003", "ad8232"), "full": ("max30102", "max30003", "ad8232", "lis3dh")}
+_LEAN = ("max30102", "max30003", "ad8232")
+_SENSORS = {"lean": _LEAN, "lean-ble": _LEAN, "full": ("max30102", "max30003", "ad8232", "lis3dh")}
 _END = "VIGIL-END "
 _PROVE_S = 60
 BOARD_HEAP_KB = 24  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
 PLAIN_ESP32_KB = round(112 / interpreter.SHARE_OF_32_BIT)  # what a stock image leaves beside TLS, with 64-bit words
 # lean: both chains, which need more than that leaves (docs/adr/0029). full: the least that a board with PSRAM leaves,
 # and then some frugality.
-HEAPS_KB = {"lean": interpreter.HEAP_KB, "full": 512}
+HEAPS_KB = {"lean": interpreter.HEAP_KB, "lean-ble": interpreter.HEAP_KB, "full": 512}
 
 
 def device_tree(profile: str, engine: str, sensors: Iterable[str] | None = None) -> Path:

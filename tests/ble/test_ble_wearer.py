@@ -24,7 +24,7 @@ def test_services_say_what_was_measured(tmp_path):
     heart, plx, inspected = [], [], []
 
     async def go():
-        async with Worn(tmp_path, seconds=100, speed=SPEED) as worn:
+        async with Worn(tmp_path, seconds=100, speed=SPEED, profile="lean-ble") as worn:
             central = await Central(worn.radio, passkey=worn.passkey).start()
             backend = client_of(central.device)
             await worn.press()

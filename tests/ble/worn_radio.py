@@ -20,7 +20,7 @@ PASSKEY = re.compile(r"VIGIL-PASSKEY (\d+)")
 class Worn(contextlib.AbstractAsyncContextManager):
     """Air, and a device on it. settings: of its keystore."""
 
-    def __init__(self, folder, *, seconds=240, speed=4.0, engine="viper", settings=None, **radio):
+    def __init__(self, folder, *, seconds=240, speed=4.0, engine="viper", profile="full", settings=None, **radio):
         self.radio = Radio(**radio)
         self.folder = folder
         self._settings = {"link.kind": b"ble"} | (settings or {})
@@ -29,6 +29,7 @@ class Worn(contextlib.AbstractAsyncContextManager):
             Scenario(synthetic_wearer(seconds, seed=1)),
             speed=speed,
             engine=engine,
+            profile=profile,
             duration_s=seconds,
             radio=self.radio.address,
         )

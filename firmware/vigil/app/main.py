@@ -93,19 +93,19 @@ class Monitor:
         """Return the link's client, None on a device that was not provisioned: it measures and keeps."""
         try:
             if self.board.keystore.get("link.kind") == b"ble":
-                try:
-                    from vigil.app.ble import open_link
-                except ImportError:
-                    raise ConfigError("link.kind is ble, and this image is without it: flash one with --profile full")
+                from vigil.app.ble import open_link
+
                 return open_link(self, device_id, pipeline)
             settings = link_settings(self.board)
+            from vigil.link.backoff import Backoff
+            from vigil.link.mqtt_client import MqttClient
+            from vigil.link.session import Session
         except ConfigError as e:
             log(ERROR, "config", str(e))
             return None
-        from vigil.link.backoff import Backoff
-        from vigil.link.mqtt_client import MqttClient
-        from vigil.link.session import Session
-
+        except ImportError:
+            log(ERROR, "config", "this image is without the link of link.kind: flash another profile")
+            return None
         uplink = self.uplink
         session = Session(Backoff(self.board.random))
         topics = (uplink.ack_topic, uplink.command_topic)

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from host_tools import interpreter
+from host_tools import board, interpreter
 from host_tools.bench import stages
 from host_tools.errors import UserError
+from host_tools.fold import fold_all
 from host_tools.paths import FIRMWARE, ROOT
 from host_tools.verify import verify_signature
 
@@ -73,6 +74,25 @@ def sizes(march: str) -> dict[str, int]:
         return {n: (Path(folder) / (n.replace(".", "/") + ".mpy")).stat().st_size for n in modules()}
 
 
+def native_sizes(march: str) -> dict[str, int]:
+    """Bytes of native code by module: what lives in executable memory and not in the heap."""
+    found = {}
+    texts = fold_all(interpreter.read_tree(FIRMWARE))
+    for path, text in texts.items():
+        if "@micropython.viper" not in text:
+            continue
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and "micropython.viper" in map(ast.unparse, node.decorator_list):
+                node.body = [ast.Return(ast.Constant(0))] if node.returns else [ast.Pass()]
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder)
+            interpreter.compile_sources(out, {"whole.py": text, "empty.py": ast.unparse(tree)}, march=march)
+            size = (out / "whole.mpy").stat().st_size - (out / "empty.mpy").stat().st_size
+        found[path.removesuffix(".py").replace("/", ".")] = size
+    return found
+
+
 def check(engine: str, told: list[dict]) -> list[str]:
     """Complaints about a stage that did not do its work."""
     wrong = []
@@ -103,11 +123,20 @@ def main() -> int:
         told[engine] = run(engine)
         wrong += check(engine, told[engine])
 
-    table = Table("module", "heap, 64-bit B", "xtensawin .mpy B", "rv32imc .mpy B", title="memory")
+    native = native_sizes("xtensawin")
+    table = Table(
+        "module", "heap, 64-bit B", "xtensawin .mpy B", "rv32imc .mpy B", "xtensawin native B", title="memory"
+    )
     for name in sorted(modules(), key=_by_layer):
-        table.add_row(name, f"{heap[name]}", f"{bytes_['xtensawin'][name]}", f"{bytes_['rv32imc'][name]}")
+        row = heap[name], bytes_["xtensawin"][name], bytes_["rv32imc"][name], native.get(name, 0)
+        table.add_row(name, *map(str, row))
     table.add_section()
-    table.add_row("all", *[str(sum(column.values())) for column in (heap, bytes_["xtensawin"], bytes_["rv32imc"])])
+    table.add_row(
+        "all", *[str(sum(column.values())) for column in (heap, bytes_["xtensawin"], bytes_["rv32imc"], native)]
+    )
+    for fitted in (("max30102",), ("ad8232",), ("max30102", "ad8232")):
+        carried = board.profile("lean").modules(fitted)
+        table.add_row(f"lean, {' + '.join(fitted)}", "", "", "", str(sum(native.get(name, 0) for name in carried)))
     console.print(table)
     table = Table("engine", "stage", "us a block", "worst us", "ns a sample", "B allocated a block", title="cost")
     for engine, stages_ in told.items():
@@ -126,7 +155,7 @@ def main() -> int:
     for line in wrong:
         console.print(f"[red]{line}")
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    record = {"machine": platform.machine(), "heap": heap, "mpy_bytes": bytes_, "stages": told}
+    record = {"machine": platform.machine(), "heap": heap, "mpy_bytes": bytes_, "native_bytes": native, "stages": told}
     args.json.write_text(json.dumps(record, indent=1))
     return 1 if wrong else 0
 

@@ -14,7 +14,7 @@ import numpy as np
 from signal_models.design import ppg as design
 
 TICK, WINDOW, WINDOW_MIN = 25, 200, 70  # decimated samples: 1 s, 8 s, 2.8 s
-SPANS = 300, 400  # of beats that count: 12 s; 16 s where the intervals are not all alike
+SPANS = 300, 400  # of beats that count: 12 s; 16 s where intervals are not alike
 BEFORE, EARLY = 10, 175
 SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
@@ -251,7 +251,7 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
         middle = int(np.sort(intervals)[n >> 1])
         off = np.abs(intervals - middle)
         alike = int((8 * off <= middle).sum())
-        if alike == n:
+        if 8 * alike >= 7 * n:
             break
     if n < 2 or now - onsets_q8[-1] > 75 * 256:
         tick.bpm_x10, tick.quality_pct = by_period or -1, 0

@@ -85,7 +85,7 @@ def test_pulse_rate_is_read_beside_a_peer(data, capsys, tmp_path, monkeypatch):
     assert status == 0 and "clock on bidmc" in out
     result = json.loads((tmp_path / "ppg.json").read_text())["result"]
     assert result["groups"]["Vigil on bidmc, ECG beats"]["mae"] < 2
-    assert result["groups"]["clock on bidmc, ECG beats"]["agreement"]["coverage"] == 1.0
+    assert result["groups"]["clock on bidmc, ECG beats"]["agreement"]["coverage"] > 0.95  # the first is short
     assert "Vigil on synthetic, clean" in result["groups"]
 
 

@@ -1,9 +1,9 @@
 """Pulse rate from the beats of the last 12 s, checked against the period of the last 8 s.
 
-The value is beats over time, of 16 s where intervals are not all alike. Where most are, one that is half as long again
-is a missed pulse and one half as short an artefact, and neither counts. Quality is how well the wave repeats itself
-after the beats' interval, less for intervals that are not alike; where it does not repeat, the pulse is irregular or
-the beats are noise, and they are the less believed the more each interval differs from the one before. docs/adr/0016,
+The value is beats over time, of 16 s where intervals are not alike. Where most are, one that is half as long again is a
+missed pulse and one half as short an artefact, and neither counts. Quality is how well the wave repeats itself after
+the beats' interval, less for intervals that are not alike; where it does not repeat, the pulse is irregular or the
+beats are noise, and they are the less believed the more each interval differs from the one before. docs/adr/0016,
 0030.
 """
 
@@ -19,7 +19,7 @@ _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
 _WINDOW_MIN = const(70)  # and the least: 2.8 s
 _SPAN_Q8 = const(300 * 256)  # beats that count: the last 12 s, of which the newest second may not be certain yet;
-_LONG_Q8 = const(400 * 256)  # 16 s where intervals differ
+_LONG_Q8 = const(400 * 256)  # 16 s where intervals are not alike
 _LONG = const(400)  # samples of light in which a very clear period tells, too: the detector is still learning
 _GAP_Q8 = const(0xFFFF)  # beats before a longer pause (10 s) do not count
 _BEFORE = const(10)  # samples before the first onset that were looked at
@@ -159,7 +159,7 @@ class PulseRate:
                 if off_q8 * 2 < middle:
                     m += 1
                     kept_q8 += intervals[i]
-            if n < 2 or alike == n:
+            if n < 2 or alike * 8 >= n * 7:
                 break
         clarity = self.clarity_q10
         by_period = _BPM_X10 * 256 // self.period_q8 if self.period_q8 else 0

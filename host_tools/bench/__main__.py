@@ -23,7 +23,7 @@ from host_tools.fold import fold_all
 from host_tools.paths import FIRMWARE, ROOT
 from host_tools.verify import verify_signature
 
-ORDER = ("core", "dsp", "wire", "crypto", "estimators", "store", "link", "drivers", "app")
+ORDER = ("core", "dsp", "wire", "crypto", "estimators", "store", "ota", "link", "drivers", "app")
 RATE = {"ecg channel": (75, 1), "ppg channel": (75, 1), "ppg in motion": (75, 3)}  # what must be read, within what
 
 

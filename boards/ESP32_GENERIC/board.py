@@ -16,5 +16,5 @@ def make():
         spi={"ecg": (1, 18, 23, 32, 33)},  # peripheral, SCK, MOSI, MISO, CS
         irq={"max30102": 19, "lis3dh": 4, "max30003": 27},
         adc={"ecg": 34},
-        pin={"lod_p": 25, "lod_n": 26},
+        pin={"lod_p": 25, "lod_n": 26, "pair": 0},
     )

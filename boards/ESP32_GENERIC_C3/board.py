@@ -15,5 +15,5 @@ def make():
         i2c={"sensors": (0, 7, 6)},  # peripheral, SCL, SDA
         irq={"max30102": 10, "lis3dh": 1},
         adc={"ecg": 3},
-        pin={"lod_p": 4, "lod_n": 5},
+        pin={"lod_p": 4, "lod_n": 5, "pair": 9},
     )

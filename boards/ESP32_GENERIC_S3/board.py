@@ -16,5 +16,5 @@ def make():
         spi={"ecg": (1, 12, 11, 13, 14)},  # peripheral, SCK, MOSI, MISO, CS
         irq={"max30102": 10, "lis3dh": 16, "max30003": 15},
         adc={"ecg": 4},
-        pin={"lod_p": 5, "lod_n": 6},
+        pin={"lod_p": 5, "lod_n": 6, "pair": 0},
     )

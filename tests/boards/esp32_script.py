@@ -179,6 +179,7 @@ print(
             "ecg": fitted[esp32_common.Adc]["ecg"],
             "lod_p": fitted[port.Pin]["lod_p"],
             "lod_n": fitted[port.Pin]["lod_n"],
+            "pair": fitted[port.Pin]["pair"],
             "name": b.name,
             "grown": grown,
         }

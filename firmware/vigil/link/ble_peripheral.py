@@ -5,7 +5,8 @@ encrypted and authenticated. What it does not, and this module does: notify only
 no subscription, and lets anybody subscribe), accept pairing only in a window that the wearer opened, keep the keys,
 and cut connections that do not become what they should.
 
-Handlers run at once, on the chip in the stack's own task: they note, answer the stack and wake `run`.
+Handlers run at once, on the chip in the stack's own task: they note, answer the stack and wake `run`. Nothing depends
+on that waking: `run` looks at all of it each 100 ms, since an Event may be set there just when nobody can hear it.
 """
 
 import asyncio
@@ -201,7 +202,10 @@ class BlePeripheral:
         ble.irq(self._on_event)  # before the radio is on: NimBLE loads its identity key then
         ble.active(True)
         try:
-            ble.config(addr_mode=2)  # resolvable private addresses
+            try:
+                ble.config(addr_mode=2)  # resolvable private addresses
+            except (OSError, ValueError):
+                log(WARN, "ble", "this stack has no private addresses: the device can be followed")
             ble.config(gap_name="Vigil", mtu=_MTU_BYTES, bond=True, mitm=True, le_secure=True)
             ble.config(io=1 if self._compare else 0)
             self._register()

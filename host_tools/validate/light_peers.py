@@ -1,8 +1,8 @@
 """Open software for pulse and breath, to stand beside ours: each finds beats or breaths, whose rate is then compared.
 
 As host_tools.validate.peers does for the ECG: with their own filters and the settings their authors ship, on the whole
-record at once; kept in the cache by content. pyPPG is not among them: its requirements pin versions of numpy and
-scipy that the others do not work with.
+record at once; kept in the cache by content. pyPPG is not among them: its release 1.0.73 asks for exact versions of 60
+packages of 2021 and 2022 (numpy 1.23.2, scipy 1.9.1, pip 21.3.1), which pip cannot build beside the others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def _biosppy(x: np.ndarray, fs: int) -> Any:
 
 def _breath_of_light(x: np.ndarray, fs: int) -> Any:
     neurokit2: Any = importlib.import_module("neurokit2")
-    clean = neurokit2.rsp_clean(x, sampling_rate=fs)
+    # Of its filters the one that takes the pulse away, too (0.1-0.35 Hz): the usual one leaves it, and counts it.
+    clean = neurokit2.rsp_clean(x, sampling_rate=fs, method="biosppy")
     return neurokit2.rsp_findpeaks(clean, sampling_rate=fs)["RSP_Peaks"]
 
 
@@ -60,7 +61,7 @@ PULSE_PEERS = {
 BREATH_PEERS = {
     p.name: p
     for p in (
-        Peer("NeuroKit2 breath of the light", NEUROKIT, _breath_of_light),
+        Peer("NeuroKit2 breath of light, 0.1-0.35 Hz", NEUROKIT, _breath_of_light),
         Peer("NeuroKit2 breath of the ECG", NEUROKIT, _breath_of_ecg),
     )
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import signal
 
 from host_tools.replay import frontend
 from signal_models import datasets
@@ -103,6 +104,14 @@ def summary(rows: Sequence[Answers]) -> str:
     )
 
 
+def _with(
+    r: Recording, *, light: float = 1.0, accel: float = 1.0, most_g: float = 100.0, swap: bool = False
+) -> Recording:
+    """r with its light and acceleration scaled, the latter clipped, and the columns of the light swapped."""
+    assert r.ppg is not None and r.accel is not None
+    return replace(r, ppg=light * r.ppg[:, :: -1 if swap else 1], accel=np.clip(accel * r.accel, -most_g, most_g))
+
+
 def _turned(r: Recording) -> Recording:
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
     assert r.accel is not None
@@ -110,21 +119,28 @@ def _turned(r: Recording) -> Recording:
 
 
 def _noisy(r: Recording, snr_db: float) -> Recording:
+    """White noise at the recording's rate, snr_db below what lies within 0.5-8 Hz."""
     assert r.ppg is not None
     rng = np.random.default_rng(2)
-    level = np.diff(r.ppg, axis=0).std(axis=0) * np.sqrt(0.5) * 10 ** (-snr_db / 20)
+    band = signal.butter(2, [0.5, 8.0], "bandpass", fs=r.ppg_fs, output="sos")
+    level = signal.sosfiltfilt(band, r.ppg, axis=0).std(axis=0) * 10 ** (-snr_db / 20)
     return replace(r, ppg=r.ppg + level * rng.normal(size=r.ppg.shape))
+
+
+def _fast(r: Recording) -> Recording:
+    assert r.accel is not None and r.accel_fs
+    return replace(r, accel=np.pad(r.accel, ((0, len(r.accel) // 50), (0, 0)), mode="edge"), accel_fs=1.01 * r.accel_fs)
 
 
 PERTURBATIONS: dict[str, Callable[[Recording], Recording]] = {
     "axes turned": _turned,
-    "light x 0.3": lambda r: replace(r, ppg=0.3 * r.ppg),
-    "light x 3": lambda r: replace(r, ppg=3 * r.ppg),
-    "columns swapped": lambda r: replace(r, ppg=r.ppg[:, ::-1]),
+    "light x 0.3": lambda r: _with(r, light=0.3),
+    "light x 3": lambda r: _with(r, light=3.0),
+    "columns swapped": lambda r: _with(r, swap=True),
     "noise, 2 dB": lambda r: _noisy(r, 2.0),
-    "acceleration 1 % fast": lambda r: replace(r, accel_fs=1.01 * r.accel_fs),
-    "acceleration clipped, 4 g": lambda r: replace(r, accel=np.clip(r.accel, -4, 4)),
-    "acceleration x 0.7": lambda r: replace(r, accel=0.7 * r.accel),
+    "acceleration 1 % fast": _fast,
+    "acceleration clipped, 4 g": lambda r: _with(r, most_g=4.0),
+    "acceleration x 0.7": lambda r: _with(r, accel=0.7),
 }
 
 

@@ -256,15 +256,15 @@ class MqttClient:
     async def _send(self, data: bytes) -> None:
         await self._lock.acquire()
         try:
-            if self._tls is None:
-                raise LinkError("the link is down")
-            await asyncio.wait_for_ms(self._write(memoryview(data)), _SEND_MS)
+            await asyncio.wait_for_ms(self._write(self._tls, memoryview(data)), _SEND_MS)
         finally:
             self._lock.release()
 
-    async def _write(self, data) -> None:
+    async def _write(self, tls, data) -> None:
         while data:
-            n = self._tls.write(data)
+            if tls is None or tls is not self._tls:  # closed meanwhile, and perhaps another is open already
+                raise LinkError("the link is down")
+            n = tls.write(data)
             if n is None:
                 await _wait_for(self._socket, self._secured)  # a handshake waits for the other side's next flight
             else:

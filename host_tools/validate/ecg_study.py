@@ -14,8 +14,12 @@
                 withheld stretches, rate: Agreement}, best_peer, ahead}]
     heart_rate  data set or noise to Agreement and curve {coverage: mean absolute error of the best by quality}, bpm
     quality     does the quality of a heart rate say how probably it is right (within 5 /min)? data set or "noise" to
-                {rows: [{quality_pct: the least of a step of ten, n, right_pct, promised_pct, mae}], gap_pct}; promised:
-                the share that is right at that step in the other half of the records; gap: mean |promised - right|
+                {rows: [{quality_pct: the least of a step of ten, n, said_pct, right_pct, promised_pct, mae}], gap_pct};
+                said: the mean quality; promised: the share that is right at that step in the other half of the
+                records; gap: mean |promised - right|
+    beat_quality  the same of beats (right: annotated; mae: none), by the mirror, that is equal to the firmware
+    monitor     [{record, n, coverage, mae, bias, worst, beats, witness_beats, witness_mae}] of bidmc: readings against
+                the monitor's number at their end (it looks back, too); the witness's beats by our rule against the same
     rhythm      data set to figures of host_tools.validate.rhythm, percent; AF is atrial fibrillation
     worst       strips of the records with most errors: {title, start_s, fs, mv, found, missed, false, withheld}
 
@@ -37,6 +41,7 @@ from host_tools.validate.cases import NOISES, SNRS_DB, Case, load, notes_of, rec
 from host_tools.validate.ecg import WINDOWS_S, held, mirror_beats_s, quantised, scores
 from host_tools.validate.study import Section
 from signal_models import datasets
+from signal_models.fixed import ecg as fixed_ecg
 from signal_models.metrics.agreement import agreement, error_against_coverage
 from signal_models.metrics.beats import LEARNING_S, WINDOW_S, BeatScore, match
 from signal_models.recording import Recording
@@ -46,6 +51,7 @@ ENGINE_NAMES = ("mirror", *ENGINES)
 REPORT_S = 2.0  # a heart-rate reading each, as the pipeline makes them
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.025))
 _LOOK_BACK_S = 12.0
+WITNESS = "NeuroKit2 neurokit"  # whose beats tell whether an error is the beats' or the averaging's
 RIGHT_BPM = 5.0
 _RIVAL_F1_PCT = 95.0
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
@@ -110,6 +116,7 @@ class Found:
     shown: list[BeatScore] = field(default_factory=list)
     withheld_share: float = 0.0
     beats_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    beat_quality: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))  # quality, and is it right?
     missed_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
     false_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
@@ -140,7 +147,8 @@ class EcgStudy:
             rivals = [p.name for p in here if p.in_noise]
             tasks += [Task(c, d) for c in stressed(records, self.snrs_db)[0] for d in (OURS, *rivals)]
         if not self.records and self.engine != "mirror" and present("bidmc"):
-            tasks += [Task(Case(r, data_set="bidmc")) for r in record_names("bidmc")]
+            heard_by = [OURS, *(p.name for p in here if p.name == WITNESS)]
+            tasks += [Task(Case(r, data_set="bidmc"), d) for r in record_names("bidmc") for d in heard_by]
         if self.rhythm and not self.records:
             tasks += [RhythmTask(s) for s, folder in RHYTHM_SETS.items() if present(folder)]
         return tasks
@@ -157,6 +165,8 @@ class EcgStudy:
             return _ours(task.case, recording, self.engine)
         peer = peer_detectors.PEERS[task.detector]
         found_s = peer_detectors.beats_s(peer, recording.ecg, round(recording.ecg_fs))
+        if task.case.data_set != "mitdb":
+            return Found(beats_s=found_s)
         return _scored(task.case, found_s, recording.duration_s)
 
     def summarise(self, results: list[tuple[Any, Any]]) -> dict:
@@ -170,6 +180,7 @@ class EcgStudy:
         left_out = [
             peers_out,
             stressed(records, self.snrs_db)[1] if self.noise else "the noise stress test was left out",
+            _too_slow(here) if self.noise else "",
         ]
         if self.engine == "mirror":
             left_out.append("the mirror has beats and no readings: heart rate and what is withheld need another engine")
@@ -203,6 +214,8 @@ class EcgStudy:
             "stress": _stress(noisy),
             "heart_rate": _heart_rate(results),
             "quality": _quality(results),
+            "beat_quality": _beat_quality(results),
+            "monitor": _monitor(results),
             "rhythm": rhythm,
             "worst": _worst(clean),
         }
@@ -212,6 +225,11 @@ class EcgStudy:
         from host_tools.validate import ecg_report
 
         return ecg_report.sections(result)
+
+
+def _too_slow(here: list[peer_detectors.Peer]) -> str:
+    names = ", ".join(p.name for p in here if not p.in_noise)
+    return f"too slow for the noise stress test, or of no use there, and left out of it: {names}" if names else ""
 
 
 def present(data_set: str) -> bool:
@@ -268,11 +286,14 @@ def _ours(case: Case, recording: Recording, engine: str) -> Found:
     else:
         beats_s, readings = measure(recording, engine)
     if case.data_set != "mitdb":
+        if readings is not None:  # the monitor's number looks back as ours does: compared where both end
+            readings.truth = np.array([recording.truth_mean("heart_rate", t, t) for t in readings.end_s])
         return Found(readings=readings, beats_s=beats_s)
     notes = notes_of(case.record)
     found = _scored(case, beats_s, recording.duration_s)
     found.moved = found.scores
     found.beats_s = beats_s
+    found.beat_quality = _right_beats(case, recording)
     end_s = recording.duration_s - WINDOW_S
     found.missed_s, found.false_s = (
         np.array([t for t in times if LEARNING_S <= t <= end_s and not any(a <= t <= b for a, b in notes.flutter_s)])
@@ -286,6 +307,18 @@ def _ours(case: Case, recording: Recording, engine: str) -> Found:
         due = readings.end_s > LEARNING_S
         found.withheld_share = float(1 - readings.shown[due].mean()) if due.any() else 0.0
     return found
+
+
+def _right_beats(case: Case, recording: Recording) -> np.ndarray:
+    assert recording.ecg is not None and recording.ecg_fs
+    notes = notes_of(case.record)
+    beats = fixed_ecg.detect(quantised(recording.ecg, recording.ecg_fs))
+    t = beats.time_s
+    right = np.isin(np.arange(len(t)), [j for _, j in match(notes.beats_s, t)])
+    scored = (t >= LEARNING_S) & (t <= recording.duration_s - WINDOW_S)
+    for a, b in notes.flutter_s:
+        scored &= (t < a) | (t > b)
+    return np.column_stack([beats.quality_pct, right])[scored]
 
 
 def figures(at_windows: list[BeatScore]) -> dict:
@@ -343,7 +376,7 @@ def _target(attribute: str, name: str, unit: str, limit: float, least: bool, gro
 def _others(results: list[tuple[Task, Found]]) -> dict[str, list[str]]:
     others: dict[str, list[str]] = {}
     for task, _ in results:
-        if task.case.data_set != "mitdb":
+        if task.case.data_set != "mitdb" and task.detector == OURS:
             others.setdefault(task.case.data_set, []).append(task.case.record)
     return others
 
@@ -405,22 +438,28 @@ def _quality(results: list[tuple[Task, Found]]) -> dict:
 
 def reliability(records: list[list[Readings]]) -> dict:
     """Rows and gap_pct of the module's docstring. records: readings of each; every second record is one half."""
+
+    def judged(r: Readings) -> np.ndarray:
+        error = np.abs(r.bpm - r.truth)
+        known = r.shown & np.isfinite(error)
+        return np.column_stack([r.quality, error <= RIGHT_BPM, error])[known]
+
+    return kept_word([[judged(r) for r in readings] for readings in records])
+
+
+def kept_word(records: list[list[np.ndarray]]) -> dict:
+    """reliability() of rows (quality, is it right?, error) of each record."""
     halves = []
     for half in (records[::2], records[1::2]):
-        parts = [r for readings in half for r in readings]
+        parts = [r for parts in half for r in parts]
         if not parts:
             return {"rows": [], "gap_pct": None}
-        error, quality, shown = (
-            np.concatenate(v) for v in zip(*((np.abs(r.bpm - r.truth), r.quality, r.shown) for r in parts), strict=True)
-        )
-        known = shown & np.isfinite(error)
-        step = np.minimum(9, quality[known] // 10).astype(int)
-        right = error[known] <= RIGHT_BPM
-        n = np.bincount(step, minlength=10)
-        halves.append((n, np.bincount(step, right, 10), np.bincount(step, error[known], 10)))
+        quality, right, error = np.concatenate(parts).T
+        step = np.minimum(9, quality // 10).astype(int)
+        halves.append([np.bincount(step, v, 10) for v in (np.ones(len(step)), right, error, quality)])
     rows, gap = [], 0.0
     for step in range(10):
-        n, right, error = (sum(h[i][step] for h in halves) for i in range(3))
+        n, right, error, said = (sum(h[i][step] for h in halves) for i in range(4))
         if all(h[0][step] for h in halves):
             shares = [h[1][step] / h[0][step] for h in halves]
             promised = (halves[0][0][step] * shares[1] + halves[1][0][step] * shares[0]) / n
@@ -429,6 +468,7 @@ def reliability(records: list[list[Readings]]) -> dict:
                 {
                     "quality_pct": 10 * step,
                     "n": int(n),
+                    "said_pct": float(said / n),
                     "right_pct": float(100 * right / n),
                     "promised_pct": float(100 * promised),
                     "mae": float(error / n),
@@ -436,6 +476,47 @@ def reliability(records: list[list[Readings]]) -> dict:
             )
     total = sum(r["n"] for r in rows)
     return {"rows": rows, "gap_pct": float(100 * gap / total) if total else None}
+
+
+def _beat_quality(results: list[tuple[Task, Found]]) -> dict:
+    groups: dict[str, dict[str, list[np.ndarray]]] = {}
+    for task, found in results:
+        if len(found.beat_quality):
+            group = groups.setdefault("noise" if task.case.noise else task.case.data_set, {})
+            rows = np.column_stack([found.beat_quality, np.zeros(len(found.beat_quality))])
+            group.setdefault(task.case.record, []).append(rows)
+    return {name: kept_word(list(records.values())) for name, records in groups.items()}
+
+
+def rule_bpm(beats_s: np.ndarray, at_s: float) -> float:
+    """Heart rate at at_s by the rule of vigil.estimators.heart_rate from anybody's beats; NaN below 3 intervals."""
+    rr_s = np.diff(beats_s[beats_s <= at_s][-13:])
+    if len(rr_s) < 3:
+        return float("nan")
+    if rr_s[-3:].min() > 1.2:
+        return float(60 / rr_s[-4:].mean())
+    return float(60 / (np.sort(rr_s)[1:-1] if len(rr_s) > 3 else rr_s).mean())
+
+
+def _monitor(results: list[tuple[Task, Found]]) -> list[dict]:
+    heard = {(t.case.record, t.detector): f for t, f in results if t.case.data_set == "bidmc"}
+    rows = []
+    for (record, detector), found in heard.items():
+        r = found.readings
+        if detector != OURS or r is None:
+            continue
+        error = r.bpm - r.truth
+        seen = error[r.shown & np.isfinite(error)]
+        row = {"record": record, "n": len(r.end_s), "coverage": float(r.shown.mean()), "beats": len(found.beats_s)}
+        for name, value in (("mae", np.abs(seen)), ("bias", seen)):
+            row[name] = float(value.mean()) if len(seen) else None
+        row["worst"] = float(np.abs(seen).max()) if len(seen) else None
+        if witness := heard.get((record, WITNESS)):
+            theirs = np.abs([rule_bpm(witness.beats_s, t) for t in r.end_s] - r.truth)
+            row["witness_beats"] = len(witness.beats_s)
+            row["witness_mae"] = float(np.nanmean(theirs)) if np.isfinite(theirs).any() else None
+        rows.append(row)
+    return sorted(rows, key=lambda row: -(row["mae"] or 0))
 
 
 def _worst(clean: list[tuple[Task, Found]]) -> list[dict]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from host_tools.validate import ecg_folds
-from host_tools.validate.ecg_study import Readings, reliability
+from host_tools.validate.ecg_study import Readings, reliability, rule_bpm
 
 
 def readings(quality, error, shown=True):
@@ -54,3 +54,10 @@ def test_folds_choose_on_one_half_and_score_the_other():
 def test_every_set_differs_from_the_one_taken():
     tried = ecg_folds.sets()
     assert len({repr(r) for r in tried.values()}) == len(tried) == 1 + 2 * len(ecg_folds.MOVED)
+
+
+def test_the_monitors_rule_on_anybodys_beats():
+    beats_s = np.cumsum([0, *[0.8] * 11, 1.6])
+    assert abs(rule_bpm(beats_s, 100.0) - 75) < 1e-9  # the largest is left out
+    assert abs(rule_bpm(np.arange(10) * 1.5, 100.0) - 40) < 1e-9
+    assert abs(rule_bpm(beats_s, 2.5) - 75) < 1e-9 and np.isnan(rule_bpm(beats_s, 2.3))

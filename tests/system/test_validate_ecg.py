@@ -83,7 +83,7 @@ def test_a_small_data_set_through_the_whole_of_it(data, monkeypatch, tmp_path):
     result = document["result"]
     assert set(result) == {
         "engine", "left_out", "data", "stress_records", "detectors", "targets", "clean", "stress", "heart_rate",
-        "quality", "rhythm", "worst",
+        "quality", "beat_quality", "monitor", "rhythm", "worst",
     }  # fmt: skip
     assert result["data"] == {"mitdb": ["112", "118"]}
     ours = result["clean"]["gross"]["Vigil"]
@@ -96,6 +96,7 @@ def test_a_small_data_set_through_the_whole_of_it(data, monkeypatch, tmp_path):
         assert row["best_peer"] == "steepest" and row["ours"]["withheld_share"] >= 0
     assert result["heart_rate"]["mitdb"]["agreement"]["mae"] < 0.5
     assert result["quality"]["mitdb"]["gap_pct"] < 1 and result["quality"]["noise"]["rows"]
+    assert [r["right_pct"] for r in result["beat_quality"]["mitdb"]["rows"]] == [100] and result["monitor"] == []
     assert all(isinstance(t["met"], bool) and isinstance(t["ahead"], bool) for t in result["targets"])
 
     html = page.page(document, chosen.sections(result))

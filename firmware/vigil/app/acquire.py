@@ -25,11 +25,12 @@ class Acquisition:
         self.ecg = ecg_source(board, push)
         self.ppg = PpgSource(board, push)
         self.acc = AccSource(board, push) if AccSource else None
+        self.sources = [source for source in (self.ecg, self.ppg, self.acc) if source]
 
     def relieve(self):
         """Empty every FIFO: what comes next holds up the processor, as flash does while it erases."""
-        for source in (self.ecg, self.ppg, self.acc):
-            if source and source.present and source.part:
+        for source in self.sources:
+            if source.present and source.part:
                 try:
                     source.relieve()
                 except SensorError:
@@ -37,7 +38,7 @@ class Acquisition:
 
     async def run(self):
         """Acquire until board.until_ms, or for ever. May be run again after it failed or was cancelled."""
-        tasks = [asyncio.create_task(source.run(self._until_ms)) for source in (self.ecg, self.ppg, self.acc) if source]
+        tasks = [asyncio.create_task(source.run(self._until_ms)) for source in self.sources]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -126,7 +126,7 @@ class Monitor:
         status = {
             _HEAP_FREE: gc.mem_free(),
             _WAITING: len(self.journal),
-            _LOST_SAMPLES: self.acquisition.ecg.lost + self.acquisition.ppg.lost,
+            _LOST_SAMPLES: sum(source.lost for source in self.acquisition.sources),
             _DROPPED: self.journal.dropped,
             _RESTARTS: self.supervisor.restarts,
             _CRASHES: self.supervisor.crashes,

@@ -60,7 +60,7 @@ class BLE:
         self._late = []  # events that came in the middle of a request
         self._values = {}
         self._sizes = {}  # handle: [longest value that a central may write, whether it appends]
-        self.pressed = False
+        self.pressed = self.released = False
 
     def _say(self, what):
         self._socket.write(json.dumps(what).encode() + b"\n")
@@ -94,7 +94,8 @@ class BLE:
         event = got["ev"]
         data = [_bytes(value) for value in got["d"]]
         if event == _BUTTON:
-            self.pressed = bool(data[0])
+            self.pressed = self.pressed or bool(data[0])
+            self.released = not data[0]
             return
         if event == _WRITE:
             handle = data[1]
@@ -198,8 +199,12 @@ class Button:
         self._ble = ble
 
     def value(self):
-        """0 while it is held."""
-        return 0 if self._ble.pressed else 1
+        """0 while it is held, and once after it was, so that a busy machine misses no press."""
+        ble = self._ble
+        down = ble.pressed
+        if ble.released:
+            ble.pressed = False
+        return 0 if down else 1
 
 
 def make():

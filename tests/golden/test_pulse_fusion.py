@@ -41,7 +41,7 @@ def test_early_beats_of_atrial_fibrillation_that_move_no_blood(bpm):
     moves = before_s > np.quantile(before_s, 0.3)
     result = worn(heart, moves.astype(float), np.random.default_rng(1))
     told = [r for r in result.of("pulse_deficit") if r.t_end_s >= 20 and not r.withheld and r.value]
-    assert len(told) >= 5
+    assert len(told) >= 5 and heart.beats_s is not None
     for deficit in told:
         counted = (heart.beats_s > deficit.t_end_s - 18) & (heart.beats_s <= deficit.t_end_s - 2)
         assert abs(deficit.value - (counted & ~moves).sum() * 60 / 16) <= 6
@@ -63,7 +63,7 @@ def test_noise_in_one_source_is_no_deficit_and_the_other_answers(disturbance):
     assert not any(deficits(result))
     late = [r for r in result.of("pulse") if r.t_end_s >= 24]
     assert np.mean([not r.withheld for r in late]) >= 0.9
-    assert max(abs(r.value - 76) for r in late if not r.withheld) <= 4
+    assert max(abs((r.value or 0) - 76) for r in late if not r.withheld) <= 4
 
 
 def test_one_sensor_alone_is_the_pulse():

@@ -131,8 +131,6 @@ def data(as_json: _AsJson = False) -> None:
 
 
 @app.command()
-def power(
-@app.command()
 def waveforms(
     state: Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")] = None,
     device: Annotated[str | None, typer.Option(help="id of one device (all, without)")] = None,
@@ -158,6 +156,8 @@ def waveforms(
                 print(f"{strip.name}  {strip.seconds:6.1f} s  {strip.why}  {written}".rstrip())
 
 
+@app.command()
+def power(
     board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],
     profile: Annotated[str | None, typer.Option(help="lean or full; the board's own without")] = None,
     battery: Annotated[float, typer.Option(help="rated charge of the cell, mAh", min=1)] = 500,

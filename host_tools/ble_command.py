@@ -35,7 +35,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         raise UserError(f"Bluetooth: {words}", hint) from e
 
 
-def _need_bleak() -> None:
+def need_bleak() -> None:
+    """Raise UserError where bleak is not installed."""
     try:
         import bleak  # noqa: F401
     except ImportError:
@@ -49,7 +50,7 @@ def scan(
     as_json: _AsJson = False,
 ) -> None:
     """Which monitors advertise, Vigil's and others', the nearest first."""
-    _need_bleak()
+    need_bleak()
     from host_tools import ble_link
 
     found = _run(ble_link.scan(seconds, everything=everything))
@@ -65,7 +66,7 @@ def scan(
 @app.command("pair")
 def pair(address: _Address) -> None:
     """Bond with a device whose button was pressed in the last minute; the system asks for the number it shows."""
-    _need_bleak()
+    need_bleak()
     from host_tools.ble_link import BleLink
 
     async def go() -> str:
@@ -82,14 +83,14 @@ def inspect(
     as_json: _AsJson = False,
 ) -> None:
     """Print every reading of any standard monitor: heart rate, oximeter, thermometer, battery."""
-    _need_bleak()
+    need_bleak()
     _run(listen(address, seconds, lambda what, value: _show(what, value, as_json)))
 
 
 @app.command("watch")
 def watch(address: _Address, as_json: _AsJson = False) -> None:
     """Live heart rate and saturation of a device, until Ctrl-C."""
-    _need_bleak()
+    need_bleak()
     with contextlib.suppress(KeyboardInterrupt):
         _run(listen(address, None, lambda what, value: _show(what, value, as_json), ("2a37", "2a5f")))
 
@@ -102,7 +103,7 @@ def drain(
     as_json: _AsJson = False,
 ) -> None:
     """Take all that a device keeps into the gateway's store: verified, committed, acknowledged."""
-    _need_bleak()
+    need_bleak()
     from host_tools.home import Home
     from host_tools.sources.ble import BleSource
 

@@ -22,8 +22,6 @@ from vigil.core.records import (
     PPG,
     PULSE_RATE,
     REPORT_MS,
-    RESP_PER_MIN,
-    RESP_RATE,
     RHYTHM,
     SPO2,
     Reading,

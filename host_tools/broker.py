@@ -2,7 +2,8 @@
 
 A certificate with common name <id> may publish `v1/<id>/r` (envelopes) and `v1/<id>/u` (updates) and subscribe to
 `v1/<id>/a` (acknowledgements) and `v1/<id>/c` (commands). The gateway's may subscribe to every `r` and `u` and publish
-every `a` and `c`. Nobody may do anything else, and nobody without a certificate of our authority gets past the handshake.
+every `a` and `c`. Nobody may do anything else, and nobody without a certificate of our authority gets past the
+handshake.
 
 A device may be admitted with one certificate only, by that certificate's own name: another one of the same device, or
 one that was revoked, passes the handshake (the server knows no revocation list) and is refused at its first packet.

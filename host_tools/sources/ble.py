@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from host_tools.ble_link import BleLink
+from host_tools.sources import take
 from host_tools.sources.mqtt import Message
 from vigil.link.ble_stream import UPDATE
 
@@ -106,14 +107,7 @@ class BleSource:
 
     def take(self, limit: int, timeout_s: float) -> list[Message]:
         """Up to `limit` waiting messages; waits timeout_s for the first, may return none."""
-        taken: list[Message] = []
-        try:
-            taken.append(self._messages.get(timeout=timeout_s) if timeout_s else self._messages.get_nowait())
-            while len(taken) < limit:
-                taken.append(self._messages.get_nowait())
-        except queue.Empty:
-            pass
-        return taken
+        return take(self._messages, limit, timeout_s)
 
     def acknowledge_to_device(self, device: str, payload: bytes) -> None:
         """Tell a device what is committed. Lost when it is away: it sends again."""

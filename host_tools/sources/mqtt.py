@@ -18,6 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from host_tools.errors import UserError
+from host_tools.sources import take
 
 ENVELOPES = "v1/+/r"
 UPDATES = "v1/+/u"  # what devices ask and say about updates: at QoS 0, since they ask again
@@ -93,14 +94,7 @@ class MqttSource:
 
     def take(self, limit: int, timeout_s: float) -> list[Message]:
         """Up to `limit` waiting messages; waits timeout_s for the first, may return none."""
-        taken: list[Message] = []
-        try:
-            taken.append(self._messages.get(timeout=timeout_s))
-            while len(taken) < limit:
-                taken.append(self._messages.get_nowait())
-        except queue.Empty:
-            pass
-        return taken
+        return take(self._messages, limit, timeout_s)
 
     def acknowledge_to_device(self, device: str, payload: bytes) -> None:
         """Tell a device what is committed. Lost when the broker is away: the device asks again by resending."""

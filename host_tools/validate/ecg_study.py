@@ -39,7 +39,7 @@ from host_tools.replay import ENGINES, replay
 from host_tools.validate import peers as peer_detectors
 from host_tools.validate.cases import NOISES, SNRS_DB, Case, load, notes_of, record_names, stressed
 from host_tools.validate.ecg import WINDOWS_S, held, mirror_beats_s, quantised, scores
-from host_tools.validate.study import Section
+from host_tools.validate.study import Section, judged
 from signal_models import datasets
 from signal_models.fixed import ecg as fixed_ecg
 from signal_models.metrics.agreement import agreement, error_against_coverage
@@ -360,13 +360,7 @@ def _target(attribute: str, name: str, unit: str, limit: float, least: bool, gro
     # A detector that finds few beats locates those few well: its spread is no rival.
     rivals = {d: v for d, v in rivals.items() if attribute != "sd_ms" or gross[d]["f1_150_pct"] >= _RIVAL_F1_PCT}
     best = pick(rivals, key=lambda d: rivals[d]) if rivals else None
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "limit": limit,
-        "least": least,
-        "met": bool(value >= limit if least else value <= limit),
+    return judged(name, value, unit, limit, least) | {
         "peer": best,
         "peer_value": rivals[best] if best else None,
         "ahead": _better(value, rivals[best], least) if best else None,

@@ -49,6 +49,12 @@ class Section:
     note: str = ""
 
 
+def judged(name: str, value: float, unit: str, limit: float, least: bool) -> dict:
+    """A figure beside what is asked of it: at least `limit`, or at most."""
+    met = bool(value >= limit if least else value <= limit)
+    return {"name": name, "value": value, "unit": unit, "limit": limit, "least": least, "met": met}
+
+
 class Study(Protocol):
     """name, title: see the document. tasks() are independent; run(task) works in a process of its own.
 

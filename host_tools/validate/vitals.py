@@ -27,7 +27,7 @@ from host_tools.validate import light_peers, motion, ppg, resp
 from host_tools.validate import peers as peer_detectors
 from host_tools.validate.ecg_study import present
 from host_tools.validate.pairs import Pairs, events_rate
-from host_tools.validate.study import Section
+from host_tools.validate.study import Section, judged
 from signal_models import datasets
 from signal_models.design.ppg import spo2_pct
 from signal_models.metrics.agreement import agreement, error_against_coverage
@@ -365,17 +365,7 @@ def _figures(rows: list[tuple[str, Pairs]], task: Task) -> dict:
 
 def _target(target: tuple[str, str, str, float, bool], figures: dict, unit: str) -> dict:
     group, figure, name, limit, least = target
-    value = figures[group][figure]
-    met = bool(value >= limit if least else value <= limit)
-    unit = "%" if figure.endswith("_pct") else unit
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "limit": limit,
-        "least": least,
-        "met": met,
-    }
+    return judged(name, figures[group][figure], "%" if figure.endswith("_pct") else unit, limit, least)
 
 
 def _tracks(group: str, rows: list[tuple[str, Pairs]]) -> list[dict]:

@@ -13,40 +13,12 @@ FILE, OFFSET, SIZE, CHIP, MS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), 
 TESTS = __file__.rsplit("/", 1)[0]
 
 
-class Flash:
-    """A partition in memory, with flash's rule: programming clears bits, only erasing sets them."""
-
-    def __init__(self):
-        self.data = bytearray(SIZE)
-        with open(FILE, "rb") as f:
-            f.seek(OFFSET)
-            assert f.readinto(self.data) == SIZE
-
-    def readblocks(self, block, buffer, offset=0):
-        at = block * 4096 + offset
-        buffer[:] = memoryview(self.data)[at : at + len(buffer)]
-
-    def writeblocks(self, block, buffer, offset=0):
-        at = block * 4096 + offset
-        for i in range(len(buffer)):
-            assert self.data[at + i] & buffer[i] == buffer[i], "programmed without erasing"
-            self.data[at + i] = buffer[i]
-
-    def ioctl(self, op, argument):
-        if op == 4:
-            return SIZE // 4096
-        if op == 5:
-            return 4096
-        if op == 6:
-            self.data[argument * 4096 : argument * 4096 + 4096] = b"\xff" * 4096
-        return 0
-
-
 sys.path.insert(0, TESTS)
 import esp32_port  # noqa: E402
+from partition import Partition  # noqa: E402
 
 esp32_port.install(CHIP)
-vfs.mount(vfs.VfsLfs2(Flash(), readsize=32, progsize=32, lookahead=32), "/flash")
+vfs.mount(vfs.VfsLfs2(Partition(FILE, OFFSET, SIZE), readsize=32, progsize=32, lookahead=32), "/flash")
 os.chdir("/flash")
 sys.path[:] = ["", ".frozen", "/flash/lib"]  # what '/' is on the chip is /flash here
 import boot  # noqa: E402, F401

@@ -15,47 +15,12 @@ import vfs
 
 sys.path.insert(0, os.getenv("VIGIL_TESTS"))
 import esp32_port as port
+from partition import Partition
 
 FILE, OFFSET, SIZE, CHIP = os.getenv("VIGIL_FLASH").split()
 OFFSET, SIZE = int(OFFSET), int(SIZE)
 NVS = os.getenv("VIGIL_STATE") + "/nvs.json"
 NEVER = 1 << 61
-
-
-class Flash:
-    """The partition, written through; programming clears bits, only erasing sets them."""
-
-    def __init__(self):
-        self.file = open(FILE, "r+b")  # noqa: SIM115  open as long as the chip has power
-        self.file.seek(OFFSET)
-        self.data = bytearray(SIZE)
-        assert self.file.readinto(self.data) == SIZE
-
-    def readblocks(self, block, buffer, offset=0):
-        at = block * 4096 + offset
-        buffer[:] = memoryview(self.data)[at : at + len(buffer)]
-
-    def writeblocks(self, block, buffer, offset=0):
-        at = block * 4096 + offset
-        for i in range(len(buffer)):
-            assert self.data[at + i] & buffer[i] == buffer[i], "programmed without erasing"
-            self.data[at + i] = buffer[i]
-        self._keep(at, len(buffer))
-
-    def _keep(self, at, n):
-        self.file.seek(OFFSET + at)
-        self.file.write(memoryview(self.data)[at : at + n])
-        self.file.flush()
-
-    def ioctl(self, op, argument):
-        if op == 4:
-            return SIZE // 4096
-        if op == 5:
-            return 4096
-        if op == 6:
-            self.data[argument * 4096 : argument * 4096 + 4096] = b"\xff" * 4096
-            self._keep(argument * 4096, 4096)
-        return 0
 
 
 class Clock:
@@ -118,7 +83,7 @@ port.I2C, port.SPI, port.NVS = I2C, SPI, NVSFile
 port.machine.I2C, port.machine.SPI, port.esp32.NVS, port.network.WLAN = I2C, SPI, NVSFile, WLAN
 port.machine.unique_id = staticmethod(lambda: b"\x30\xae\xa4\xc5\x24\x0a")
 port.install(CHIP)
-vfs.mount(vfs.VfsLfs2(Flash(), readsize=32, progsize=32, lookahead=32), "/flash")
+vfs.mount(vfs.VfsLfs2(Partition(FILE, OFFSET, SIZE, kept=True), readsize=32, progsize=32, lookahead=32), "/flash")
 os.chdir("/flash")
 sys.path[:] = ["", ".frozen", "/flash/lib"]  # what "/" is on the chip is /flash here
 import boot  # noqa: E402, F401

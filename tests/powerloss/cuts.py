@@ -14,7 +14,7 @@ import time
 from hashlib import sha256
 
 import vfs
-from flash import BLOCK, Flash, torn
+from flash import BLOCK, Cut, Flash, end_after, torn
 
 from vigil.core.errors import StoreError
 from vigil.store.journal import EVENT, VITALS, Journal
@@ -24,10 +24,6 @@ BLOCKS = 24
 CAPACITY = 14 * BLOCK
 FORMAT = {"readsize": 32, "progsize": 32, "lookahead": 32}
 FLOOR = 100_000
-
-
-class Cut(Exception):
-    pass
 
 
 class Random:
@@ -144,20 +140,6 @@ def check(data, world):
 cuts = again = 0
 
 
-def end_after(flash, changes):
-    """Return what tears the change after so many, and ends the flash."""
-    left = [changes]
-
-    def before(at, new):
-        if not left[0]:
-            torn(flash.data, at, new, random)
-            flash.dead = True
-            raise Cut
-        left[0] -= 1
-
-    return before
-
-
 def cut(flash, world):
     """Return what is done before each change of `flash`."""
     changes = [0]
@@ -180,7 +162,7 @@ def cut(flash, world):
                 check(d.flash.data, after)
                 continue
             again += 1  # the power fails again while the first batch after the start is sealed
-            d.flash.before = end_after(d.flash, random() % 12)
+            d.flash.before = end_after(d.flash, random() % 12, random)
             try:
                 d.seal(VITALS, 120)
             except (Cut, StoreError, OSError):  # closing a file on a dead flash

@@ -68,3 +68,21 @@ def torn(data, at, new, random):
         elif choice == 1:
             n = random() % UNIT
             data[at + unit : at + unit + n] = new[unit : unit + n]
+
+
+class Cut(Exception):
+    """The power is gone."""
+
+
+def end_after(flash, changes, random):
+    """Return what tears the change after so many, and ends the flash."""
+    left = [changes]
+
+    def before(at, new):
+        if not left[0]:
+            torn(flash.data, at, new, random)
+            flash.dead = True
+            raise Cut
+        left[0] -= 1
+
+    return before

@@ -18,7 +18,7 @@ from hashlib import sha256
 
 import loader
 import vfs
-from flash import Flash, torn
+from flash import Cut, Flash, end_after, torn
 
 from vigil.ota import release as rules
 from vigil.ota.slot import Slot
@@ -31,10 +31,6 @@ FORMAT = {"readsize": 32, "progsize": 32, "lookahead": 32}
 PIECE = 1024
 NAMES = ("board", "vigil/__init__", "vigil/app/__init__", "vigil/app/main", "vigil/dsp/ecg", "vigil/wire/cbor")
 HEALTHY, CRASHES, SICK = range(3)  # what a release on trial does
-
-
-class Cut(Exception):
-    pass
 
 
 def random():
@@ -180,19 +176,6 @@ def settle_down(flash):
     raise AssertionError("the trial does not end")
 
 
-def end_after(flash, changes):
-    left = [changes]
-
-    def before(at, new):
-        if not left[0]:
-            torn(flash.data, at, new, random)
-            flash.dead = True
-            raise Cut
-        left[0] -= 1
-
-    return before
-
-
 def check(data):
     """A device that starts from `data` runs a complete release that it may run, and comes to an end with its update."""
     global again
@@ -202,7 +185,7 @@ def check(data):
     assert d.number in allowed, (d.number, allowed)
     if cuts % 3 == 0:  # the power fails again within what the start brings
         again += 1
-        flash.before = end_after(flash, random() % 60)
+        flash.before = end_after(flash, random() % 60, random)
         try:
             d = settle_down(flash)
             made = d.interrupted()

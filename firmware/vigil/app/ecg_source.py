@@ -8,9 +8,10 @@ from array import array
 
 from micropython import const
 
+from vigil.app.keep import say_absent
 from vigil.core.errors import SensorError
 from vigil.core.log import WARN, log
-from vigil.core.records import ABSENT, ECG, GAP, LEAD_OFF, SATURATED, SETTLING, SampleBlock
+from vigil.core.records import ECG, GAP, LEAD_OFF, SATURATED, SETTLING, SampleBlock
 from vigil.estimators.sample_clock import between_us
 
 PERIOD_US = const(4000)
@@ -137,10 +138,4 @@ class EcgSource:
 
     def absent(self):
         """Push a block that says that there is no part."""
-        block = self._block
-        block.n = 0
-        block.flags = ABSENT
-        block.t0_ms = self._clock.ms()
-        self._push(block)
-        block.seq += 1
-        self.flags = GAP
+        say_absent(self, self._block, self._clock.ms(), self._push)

@@ -1,8 +1,8 @@
 """A part on a bus that fills a FIFO and interrupts at a level: its samples as blocks at a measured rate."""
 
-from vigil.app.keep import keep
+from vigil.app.keep import keep, say_absent
 from vigil.core.errors import SensorError
-from vigil.core.records import ABSENT, GAP, SETTLING
+from vigil.core.records import GAP, SETTLING
 from vigil.estimators.sample_clock import SampleClock, between_us
 
 
@@ -146,10 +146,4 @@ class FifoSource:
 
     def absent(self):
         """Push a block that says that there is no part."""
-        block = self._block
-        block.n = 0
-        block.flags = ABSENT
-        block.t0_ms = self._clock.ms()
-        self._push(block)
-        block.seq += 1
-        self.flags = GAP
+        say_absent(self, self._block, self._clock.ms(), self._push)

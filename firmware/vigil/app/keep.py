@@ -6,11 +6,21 @@ from micropython import const
 
 from vigil.core.errors import SensorError
 from vigil.core.log import WARN, log
-from vigil.core.records import GAP, REPORT_MS
+from vigil.core.records import ABSENT, GAP, REPORT_MS
 
 _POLL_MS = const(20)
 _RETRY_MS = const(3000)
 _QUICK_TRIES = const(6)  # after a fault, 40 ms apart and doubling (2.5 s in all), before the part counts as absent
+
+
+def say_absent(source, block, t_ms, push):
+    """Push `block` as one that says that there is no part; what comes after it begins anew."""
+    block.n = 0
+    block.flags = ABSENT
+    block.t0_ms = t_ms
+    push(block)
+    block.seq += 1
+    source.flags = GAP
 
 
 async def keep(source, name, clock, until_ms):

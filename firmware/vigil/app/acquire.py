@@ -2,13 +2,19 @@
 
 import asyncio
 
-from vigil.app.ecg_source import ecg_source
-from vigil.app.ppg_source import PpgSource
 from vigil.core.errors import SensorError
 
 try:
+    from vigil.app.ecg_source import ecg_source
+except ImportError:  # the image is of a board without it, as with those below
+    ecg_source = None
+try:
+    from vigil.app.ppg_source import PpgSource
+except ImportError:
+    PpgSource = None
+try:
     from vigil.app.acc_source import AccSource
-except ImportError:  # the image is of a profile without it
+except ImportError:
     AccSource = None
 
 
@@ -16,14 +22,14 @@ class Acquisition:
     """push(block) takes each core SampleBlock, during the call only.
 
     A missing part is remembered as absent (its blocks say ABSENT), asked again every few seconds, and never stops
-    the others. `ecg`, `ppg` and `acc` (None in an image without it) have `present`, `lost` (samples) and `faults`
+    the others. `ecg`, `ppg` and `acc` (each None in an image without it) have `present`, `lost` (samples) and `faults`
     (times started again) for the status.
     """
 
     def __init__(self, board, push):
         self._until_ms = getattr(board, "until_ms", None)
-        self.ecg = ecg_source(board, push)
-        self.ppg = PpgSource(board, push)
+        self.ecg = ecg_source(board, push) if ecg_source else None
+        self.ppg = PpgSource(board, push) if PpgSource else None
         self.acc = AccSource(board, push) if AccSource else None
         self.sources = [source for source in (self.ecg, self.ppg, self.acc) if source]
 

@@ -24,26 +24,32 @@ _READY = const(32)  # samples that are worth a turn
 def ecg_source(board, push):
     """The source of a MAX30003 where one answers, else of an AD8232 where one is wired. A board with neither gets a
     source that says so. Only the chosen one's code is loaded."""
-    try:
-        spi = board.spi("ecg")
-    except ValueError:
-        spi = None
-    try:
-        adc = board.adc("ecg")
-    except ValueError:
-        adc = None
+    spi = _wired(board.spi)
+    adc = _wired(board.adc)
     if spi is not None and (adc is None or _answers(spi)):
-        from vigil.app.ecg_fifo import FifoEcgSource
+        try:
+            from vigil.app.ecg_fifo import FifoEcgSource
 
-        return FifoEcgSource(board, push, spi)
+            return FifoEcgSource(board, push, spi)
+        except ImportError:
+            pass  # the image is of a board without it
     from vigil.app.ecg_timer import TimerEcgSource
 
     return TimerEcgSource(board, push, adc)
 
 
-def _answers(spi):
-    from vigil.drivers.max30003 import Max30003
+def _wired(bus):
+    try:
+        return bus("ecg")
+    except ValueError:
+        return None
 
+
+def _answers(spi):
+    try:
+        from vigil.drivers.max30003 import Max30003
+    except ImportError:
+        return False
     try:
         Max30003(spi).configure()  # reads settings back: an open wire may look like an identity
     except SensorError as e:

@@ -138,7 +138,6 @@ class Monitor:
         }
         if not self.publisher.sealed:
             status[_RESET] = reset_number(self.board.reset_cause())
-        ecg, ppg = self.acquisition.ecg, self.acquisition.ppg
         flash = os.statvfs(self.board.fs)
         more = (
             (_LAST_CRASH, self.supervisor.last_crash),
@@ -147,7 +146,7 @@ class Monitor:
             (_SHED, self.memory.shed_parts),
             (_COLLECT_US, self.memory.gc_us),
             (_LOST_READINGS, self.publisher.lost_readings),
-            (_FAULTS, ecg.faults + ppg.faults),
+            (_FAULTS, sum(source.faults for source in self.acquisition.sources)),
             (_LOST_BLOCKS, self.memory.lost_blocks),
         )
         for key, figure in more:

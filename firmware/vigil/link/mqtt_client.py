@@ -103,7 +103,7 @@ class MqttClient:
                     self._close()
                 if state == states.OFF:
                     return
-                event = await self._attempt(state, getattr(self, "_" + states.STATE_NAMES[state]))
+                event = await self._attempt(state, self._work(state))
         finally:
             self._close()
             session.state = states.OFF  # also where something unforeseen ended it: the next run begins anew
@@ -135,7 +135,10 @@ class MqttClient:
             log(WARN, "link", self.failure)
         return event
 
-    # The work of each state, by its name
+    def _work(self, state: int):
+        """Return what is to be done in a state."""
+        works = (None, self._joining, self._opening, self._securing, self._greeting, self._subscribing)
+        return (works + (self._online, self._leaving, self._resetting, self._waiting))[state]
 
     async def _joining(self) -> None:
         wifi = self._wifi

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import os
 
 from micropython import const
@@ -190,7 +189,11 @@ class Monitor:
             except asyncio.TimeoutError:
                 pass
         await _end(sending)
-        self._report()
+        status = self.status()
+        used = gc.mem_alloc()
+        from vigil.app.report import report  # only a bounded run needs it
+
+        report(self, status, used)
         if self.battery and self.battery.empty and hasattr(self.board, "power_off"):
             self.board.power_off()
 
@@ -199,26 +202,6 @@ class Monitor:
         while self.client and len(self.journal) and self.board.clock.ms() < limit_ms:
             self.board.feed_watchdog()
             await asyncio.sleep_ms(100)
-
-    def _report(self) -> None:
-        """Print the last line of a bounded run."""
-        status = self.status()
-        report = {
-            "sealed": self.publisher.sealed,
-            "pending": status[_WAITING],
-            "dropped": status[_DROPPED],
-            "damaged": status[_DAMAGED],
-            "lost_samples": status[_LOST_SAMPLES],
-            "lost_readings": self.publisher.lost_readings,
-            "restarts": status[_RESTARTS],
-            "resent": self.uplink.resent,
-            "connects": status[_CONNECTS],
-            "heap_free": status[_HEAP_FREE],
-            "heap_used": gc.mem_alloc(),
-            "heap_peak": self.heap_peak,
-            "seal_us": status[_SEAL_US],
-        }
-        print("VIGIL-END", json.dumps(report))
 
 
 async def _ended(task) -> None:

@@ -28,7 +28,7 @@ test: setup ## the whole test suite
 	$(BIN)/python -m pytest
 
 test32: setup ## the firmware under a MicroPython with 32-bit words, as the chip's (fetched once from Debian)
-	VIGIL_MICROPYTHON=$$($(BIN)/python -m host_tools.micropython32) $(BIN)/python -m pytest \
+	VIGIL_MICROPYTHON=$$($(BIN)/python -m host_tools.virtual.micropython32) $(BIN)/python -m pytest \
 		tests/test_on_micropython.py tests/replay tests/system/test_run.py
 
 lint: setup ## style and types
@@ -38,13 +38,13 @@ lint: setup ## style and types
 
 gen: setup ## write the generated files (filter coefficients, signing table, link diagram)
 	$(BIN)/python -m signal_models.design
-	$(BIN)/python -m host_tools.comb_table
-	$(BIN)/python -m host_tools.session_diagram
+	$(BIN)/python -m host_tools.image.comb_table
+	$(BIN)/python -m host_tools.documents.session_diagram
 
 gen-check: setup ## fail if a generated file is not what its command makes
 	$(BIN)/python -m signal_models.design --check
-	$(BIN)/python -m host_tools.comb_table --check
-	$(BIN)/python -m host_tools.session_diagram --check
+	$(BIN)/python -m host_tools.image.comb_table --check
+	$(BIN)/python -m host_tools.documents.session_diagram --check
 
 bench: setup ## what each stage costs: time, heap, bytes
 	$(BIN)/python -m host_tools.bench
@@ -53,7 +53,7 @@ powercut: setup ## power cuts at every change of the flash, enumerated (minutes)
 	$(BIN)/python -m tests.powerloss
 
 soak: setup ## HOURS (24) of a wearer at speed with everything going wrong; exit 1 on any loss
-	$(BIN)/python -m host_tools.soak --hours $(HOURS) --speed $(SPEED) $(SOAK)
+	$(BIN)/python -m host_tools.virtual.soak --hours $(HOURS) --speed $(SPEED) $(SOAK)
 
 fuzz: setup ## N (1000000) inputs that know their structure, against every parser of firmware and host
 	$(BIN)/python -m tests.fuzz --n $(N)

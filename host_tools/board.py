@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from host_tools.errors import UserError
-from host_tools.fold import fold_all, module_name
-from host_tools.link import link, reached
+from host_tools.image.fold import fold_all, module_name
+from host_tools.image.link import link, reached
 from host_tools.paths import BOARDS, FIRMWARE
 
 CHIP_NAMES = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}

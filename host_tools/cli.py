@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from host_tools.ble_command import app as ble
+from host_tools.ble.command import app as ble
 from host_tools.errors import UserError
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ def run(
     port: Annotated[int, typer.Option(help="of the broker on loopback; 0 takes a free one", min=0, max=65535)] = 0,
 ) -> None:
     """Wear a virtual device: broker, gateway and firmware on this machine, then one summary line of JSON."""
-    from host_tools import run as command
+    from host_tools.virtual import run as command
 
     raise typer.Exit(
         command.run(
@@ -75,7 +75,7 @@ def gateway(
     Without --state and --config it is your own, which `vigil provision` has made, with a broker of its own.
     """
     from host_tools import paths
-    from host_tools.gateway import CONFIG_NAME, Config, serve
+    from host_tools.ingest.gateway import CONFIG_NAME, Config, serve
 
     if state is None and config is None and (paths.gateway_dir() / CONFIG_NAME).exists():
         state = paths.gateway_dir()
@@ -98,7 +98,7 @@ def verify(
     as_json: _AsJson = False,
 ) -> None:
     """Say whether sealed envelopes are what a device signed, and show their readings."""
-    from host_tools.verify_file import verify_file, verify_state
+    from host_tools.trust.verify_file import verify_file, verify_state
 
     if file is not None and (key is None) == (state is None):
         raise UserError("a file needs --key or --state", "the device's public key, or the folder whose store knows it")
@@ -139,9 +139,10 @@ def waveforms(
     as_json: _AsJson = False,
 ) -> None:
     """List the ECG and light that devices have sent around events, and write them as csv or WFDB records."""
-    from host_tools import paths, strips
-    from host_tools.gateway import CONFIG_NAME, Config
-    from host_tools.store import Store
+    from host_tools import paths
+    from host_tools.ingest import strips
+    from host_tools.ingest.gateway import CONFIG_NAME, Config
+    from host_tools.ingest.store import Store
 
     with Store(Config.read((state or paths.gateway_dir()) / CONFIG_NAME).store) as store:
         for strip in strips.strips(store, device):
@@ -178,7 +179,7 @@ def power(
     """How long a battery lasts, where its charge goes, and what to change first."""
     from dataclasses import replace
 
-    from host_tools import power as model
+    from host_tools.power import model
 
     given = {
         "batch_s": batch,
@@ -201,7 +202,7 @@ def power(
         return
     from rich.console import Console
 
-    from host_tools.power_table import show
+    from host_tools.power.table import show
 
     show(Console(), board, settings, battery, sources=sources)
 
@@ -215,7 +216,7 @@ def image(
     as_json: _AsJson = False,
 ) -> None:
     """Compile the firmware for a board into a file system image, with its manifest and bill of materials."""
-    from host_tools import image as command
+    from host_tools.image import image as command
 
     made = command.write(board, out, profile, merge)
     said = json.loads(made["manifest"].read_text())
@@ -237,7 +238,7 @@ def bench_board(
     """Time each stage on a board that runs MicroPython, against the budgets; nothing is written to the board."""
     from rich.console import Console
 
-    from host_tools import bench_board as command
+    from host_tools.bench import board as command
 
     console = Console()
     with console.status("compiling for the board"):
@@ -341,8 +342,8 @@ def flash(
     """Put MicroPython and Vigil on a board, verified; its identity stays unless it is to be forgotten."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from host_tools import flash as command
     from host_tools.board import load
+    from host_tools.bringup import flash as command
 
     columns = (TextColumn("writing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
@@ -397,7 +398,7 @@ def provision(
     as_json: _AsJson = False,
 ) -> None:
     """Give a flashed board its certificate and settings, test it, and make it known to the gateway."""
-    from host_tools import commands
+    from host_tools.bringup import commands
 
     commands.provision(
         port=port,
@@ -418,7 +419,7 @@ def provision(
 @app.command()
 def doctor(port: _Port = None, as_json: _AsJson = False) -> None:
     """Say in plain words what is wrong with a connected board; nothing on it stays changed."""
-    from host_tools import commands
+    from host_tools.bringup import commands
 
     raise typer.Exit(commands.doctor(port, as_json=as_json))
 
@@ -431,7 +432,7 @@ _Who = Annotated[str, typer.Argument(help="name, id, or the beginning of an id")
 @device.command("list")
 def device_list(state: _State = None, as_json: _AsJson = False) -> None:
     """Every device: id, name, state, when it was last heard, when its certificate ends."""
-    from host_tools import commands
+    from host_tools.bringup import commands
 
     commands.device_list(state, as_json=as_json)
 
@@ -439,7 +440,7 @@ def device_list(state: _State = None, as_json: _AsJson = False) -> None:
 @device.command("show")
 def device_show(who: _Who, state: _State = None, as_json: _AsJson = False) -> None:
     """Everything that is known of one device."""
-    from host_tools import commands
+    from host_tools.bringup import commands
 
     commands.device_show(who, state, as_json=as_json)
 
@@ -452,7 +453,7 @@ def device_revoke(
     as_json: _AsJson = False,
 ) -> None:
     """Hear and believe nothing more from a device, for ever; one that is connected is thrown out."""
-    from host_tools import commands
+    from host_tools.bringup import commands
 
     commands.device_revoke(who, state, yes=yes, as_json=as_json)
 
@@ -467,7 +468,7 @@ def device_rotate(
     as_json: _AsJson = False,
 ) -> None:
     """Give a connected device a new certificate; the old one is refused from then on."""
-    from host_tools import commands
+    from host_tools.bringup import commands
 
     commands.device_rotate(who, port, new_key=key, state=state, yes=yes, as_json=as_json)
 
@@ -487,9 +488,9 @@ def release_sign(
     as_json: _AsJson = False,
 ) -> None:
     """Make a release of an image, signed with your release key."""
-    from host_tools import release_commands
+    from host_tools.updates import commands
 
-    release_commands.sign(image, out, number=number, version=name, expires_days=expires, rotate=rotate, as_json=as_json)
+    commands.sign(image, out, number=number, version=name, expires_days=expires, rotate=rotate, as_json=as_json)
 
 
 @release.command("push")
@@ -502,17 +503,17 @@ def release_push(
     as_json: _AsJson = False,
 ) -> None:
     """Offer a release; each device fetches it from the running gateway, tries it, and stays or goes back."""
-    from host_tools import release_commands
+    from host_tools.updates import commands
 
-    release_commands.push(file, device=device, cohort=cohort, percent=percent, state=state, as_json=as_json)
+    commands.push(file, device=device, cohort=cohort, percent=percent, state=state, as_json=as_json)
 
 
 @release.command("status")
 def release_status(state: _State = None, as_json: _AsJson = False) -> None:
     """How the newest update of each device stands: offered, fetching, trial, confirmed, rolled back or refused, why."""
-    from host_tools import release_commands
+    from host_tools.updates import commands
 
-    release_commands.status(state, as_json=as_json)
+    commands.status(state, as_json=as_json)
 
 
 @release.command("cohort")
@@ -524,9 +525,9 @@ def release_cohort(
     as_json: _AsJson = False,
 ) -> None:
     """Show a cohort, or change who is in it."""
-    from host_tools import release_commands
+    from host_tools.updates import commands
 
-    release_commands.cohort(name, add or [], remove or [], state, as_json=as_json)
+    commands.cohort(name, add or [], remove or [], state, as_json=as_json)
 
 
 @release.command("rotate")
@@ -535,9 +536,9 @@ def release_rotate(
     yes: Annotated[bool, typer.Option("--yes", help="also where devices have not confirmed")] = False,
 ) -> None:
     """Sign with the next release key from now on, once every device has confirmed a release that brings it."""
-    from host_tools import release_commands
+    from host_tools.updates import commands
 
-    release_commands.rotate(state, yes=yes)
+    commands.rotate(state, yes=yes)
 
 
 @app.command()

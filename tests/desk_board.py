@@ -10,7 +10,7 @@ import time
 from host_tools.errors import UserError
 from host_tools.paths import ROOT
 
-AGENT = (ROOT / "host_tools" / "agent.py").read_text()
+AGENT = (ROOT / "host_tools" / "bringup" / "agent.py").read_text()
 
 
 class Keystore:
@@ -57,7 +57,7 @@ class Device:
 
 
 class DeskBoard:
-    """Stands in for host_tools.on_board.OnBoard: DeskBoard.plug(device, ...) gives what to put in its place."""
+    """Stands in for host_tools.bringup.on_board.OnBoard: DeskBoard.plug(device, ...) gives what to put in its place."""
 
     def __init__(self, device, lies=None, lost_at=None, about=None, said=None):
         self._device, self._lies, self._lost_at = device, lies or {}, lost_at

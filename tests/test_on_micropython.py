@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tools import interpreter
+from host_tools.virtual import interpreter
 
 UNIT = Path(__file__).parent / "unit"
 RUNNER = Path(__file__).parent / "micropython_runner.py"

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from host_tools import board, interpreter
+from host_tools import board
 from host_tools.bench import stages
 from host_tools.errors import UserError
-from host_tools.fold import fold_all
+from host_tools.image.fold import fold_all
 from host_tools.paths import FIRMWARE, ROOT
-from host_tools.verify import verify_signature
+from host_tools.trust.verify import verify_signature
+from host_tools.virtual import interpreter
 
 ORDER = ("core", "dsp", "wire", "crypto", "estimators", "store", "ota", "link", "drivers", "app")
 RATE = {"ecg channel": (75, 1), "ppg channel": (75, 1), "ppg in motion": (75, 3)}  # what must be read, within what

@@ -16,9 +16,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from host_tools.gateway import Gateway
+from host_tools.ingest.gateway import Gateway
+from host_tools.ingest.store import Store, sqlite_url
 from host_tools.sources.mqtt import Message
-from host_tools.store import Store, sqlite_url
 from vigil.core import records
 from vigil.crypto.signer import device_id
 from vigil.wire import ack, batch, envelope

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from host_tools import interpreter
 from host_tools.errors import UserError
 from host_tools.replay import player
 from host_tools.replay.frontend import Block
+from host_tools.virtual import interpreter
 from vigil.core import records
 
 ENGINES = ("micropython", "micropython-bytecode", "cpython")

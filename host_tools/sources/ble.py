@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from host_tools.ble_link import BleLink
+from host_tools.ble.link import BleLink
 from host_tools.sources import take
 from host_tools.sources.mqtt import Message
 from vigil.link.ble_stream import UPDATE

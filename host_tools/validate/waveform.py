@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from host_tools import interpreter
 from host_tools.errors import UserError
+from host_tools.ingest.waveform import decode
 from host_tools.replay import frontend
-from host_tools.waveform import decode
+from host_tools.virtual import interpreter
 from signal_models import datasets
 
 ENGINES = {"micropython": "viper", "micropython-bytecode": "bytecode"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from host_tools import interpreter
+from host_tools.virtual import interpreter
 
 
 @pytest.mark.parametrize("march", ["xtensawin", "rv32imc", "x64", None])

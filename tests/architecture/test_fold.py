@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from host_tools import interpreter
 from host_tools.errors import UserError
-from host_tools.fold import fold, fold_all, public_constants
+from host_tools.image.fold import fold, fold_all, public_constants
+from host_tools.virtual import interpreter
 
 CORE = "from micropython import const\nA = const(3)\nB = const(A << 2)\n_C = const(7)\nNAMES = ('x',)\nLOOSE = 5\n"
 

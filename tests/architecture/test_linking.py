@@ -6,7 +6,7 @@ import pytest
 
 from host_tools import board
 from host_tools.errors import UserError
-from host_tools.link import link, reached
+from host_tools.image.link import link, reached
 
 PROGRAM = {
     "vigil.main": "from vigil.a import f, twice as two\nfrom vigil import b\n_N = 1\ndef run():\n"

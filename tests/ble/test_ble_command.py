@@ -9,12 +9,14 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from host_tools import ble_command, ble_link, gateway
+from host_tools.ble import command as ble_command
+from host_tools.ble import link as ble_link
 from host_tools.cli import app
 from host_tools.errors import UserError
 from host_tools.eventlog import EventLog
+from host_tools.ingest import gateway
+from host_tools.ingest.store import Store, sqlite_url
 from host_tools.sources.ble import BleSource
-from host_tools.store import Store, sqlite_url
 from tests.ble.bleak_bumble import client_of
 from tests.ble.test_ble_drain import bonded, find
 from tests.ble.worn_radio import Bare
@@ -75,7 +77,7 @@ def test_scan_and_watch_in_words_and_json(monkeypatch):
 
 
 def ble_command_value():
-    from host_tools import gatt
+    from host_tools.ble import gatt
 
     return gatt.HeartRate(61, True, None, (0.98,))
 

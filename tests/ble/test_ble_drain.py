@@ -17,10 +17,10 @@ import cbor2
 from bleak import BleakClient, BleakScanner
 
 from boards.virtual.radio import Central
-from host_tools.ble_link import DOWN, BleLink
-from host_tools.gateway import Gateway
+from host_tools.ble.link import DOWN, BleLink
+from host_tools.ingest.gateway import Gateway
+from host_tools.ingest.store import Store, sqlite_url
 from host_tools.sources.ble import BleSource
-from host_tools.store import Store, sqlite_url
 from tests.ble.bleak_bumble import client_of, scanner_of
 from tests.ble.worn_radio import Bare
 from vigil.wire import ack

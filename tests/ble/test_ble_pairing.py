@@ -12,8 +12,8 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingDelegate
 
 from boards.virtual.radio import Central
-from host_tools import gatt
-from host_tools.ble_link import ABOUT, CONTROL, DOWN, BleLink
+from host_tools.ble import gatt
+from host_tools.ble.link import ABOUT, CONTROL, DOWN, BleLink
 from tests.ble.bleak_bumble import client_of, scanner_of
 from tests.ble.worn_radio import Bare
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_tools.ble_stream import CONFIRM_EVERY, Receiver
+from host_tools.ble.stream import CONFIRM_EVERY, Receiver
 from vigil.link.ble_stream import FIRST, LAST, MAX_MESSAGE, Sender
 
 A, B = bytes(range(60)), bytes(range(60, 100))

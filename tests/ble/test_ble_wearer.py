@@ -8,10 +8,10 @@ import math
 from bleak import BleakClient, BleakScanner
 
 from boards.virtual.radio import Central
-from host_tools import gatt
-from host_tools.ble_command import listen
-from host_tools.ble_link import scan
-from host_tools.store import Store, sqlite_url
+from host_tools.ble import gatt
+from host_tools.ble.command import listen
+from host_tools.ble.link import scan
+from host_tools.ingest.store import Store, sqlite_url
 from tests.ble.bleak_bumble import client_of, scanner_of
 from tests.ble.test_ble_drain import Hub
 from tests.ble.worn_radio import Worn

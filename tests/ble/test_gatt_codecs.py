@@ -10,7 +10,7 @@ from bumble.profiles.heart_rate_service import HeartRateService
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_tools import gatt as host
+from host_tools.ble import gatt as host
 from vigil.wire import gatt
 
 RR = ((), (1024,), (853, 871, 65535))

@@ -11,7 +11,7 @@ from boards.virtual.radio import Radio
 from boards.virtual.scenario import Scenario
 from boards.virtual.server import Server
 from host_tools import children
-from host_tools.virtual import VirtualWearer, launch
+from host_tools.virtual.device import VirtualWearer, launch
 from signal_models.synth.wearer import wearer as synthetic_wearer
 
 PASSKEY = re.compile(r"VIGIL-PASSKEY (\d+)")

@@ -6,8 +6,8 @@ from pathlib import Path
 from relay import Relay
 
 from boards.virtual.server import Server
-from host_tools import interpreter, virtual
 from host_tools.paths import BOARDS
+from host_tools.virtual import device, interpreter
 
 
 class Parts(Server):
@@ -24,7 +24,7 @@ class Parts(Server):
         super()._serve(connection, stream)
 
 
-HEAP_KB = interpreter.HEAP_KB + virtual.BOARD_HEAP_KB  # a plain ESP32: what was interrupted fills it
+HEAP_KB = interpreter.HEAP_KB + device.BOARD_HEAP_KB  # a plain ESP32: what was interrupted fills it
 RUN = f"exec(open({str(BOARDS / 'virtual' / 'run.py')!r}).read())"
 
 
@@ -33,7 +33,7 @@ def board(folder, scenario, *, program=RUN, more=None, boot=None, folders=None, 
     """A relay to a device whose flash is `folder`. program: its main.py, None: none. folders: with its firmware."""
     folder.mkdir(exist_ok=True)
     if folders is None:
-        folders = [*interpreter.import_path("viper"), virtual.board_tree()]
+        folders = [*interpreter.import_path("viper"), device.board_tree()]
     with Parts(scenario) as parts:
         environment = interpreter.environment(*[Path(f).resolve() for f in folders])
         environment |= {"VIGIL_STATE": str(folder), "VIGIL_LINK": parts.address} | (more or {})

@@ -16,7 +16,8 @@ import termios
 import threading
 import tty
 
-from host_tools import children, interpreter
+from host_tools import children
+from host_tools.virtual import interpreter
 
 BANNER = b"raw REPL; CTRL-B to exit"
 

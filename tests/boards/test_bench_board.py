@@ -10,9 +10,9 @@ import pytest
 from relay import Relay
 
 from host_tools import cli
+from host_tools.bringup.repl import Repl
 from host_tools.errors import UserError
 from host_tools.paths import ROOT
-from host_tools.repl import Repl
 
 MODULES = "import json, sys\nprint(json.dumps(sorted(sys.modules)))"
 
@@ -73,7 +73,7 @@ def test_what_fails_on_the_board_is_said():
 
 
 def test_a_board_without_native_code_gets_bytecode(tmp_path):
-    from host_tools.bench_board import compile_for
+    from host_tools.bench.board import compile_for
 
     compile_for(None, tmp_path)
     assert (tmp_path / "vigil_pointers.mpy").exists() and (tmp_path / "vigil" / "dsp" / "ecg.mpy").exists()
@@ -98,7 +98,7 @@ def test_ports_that_cannot_be_used(tmp_path, capsys):
 
 
 def test_a_silent_port(monkeypatch, capsys):
-    monkeypatch.setattr("host_tools.repl._ANSWER_S", 1)
+    monkeypatch.setattr("host_tools.bringup.repl._ANSWER_S", 1)
     with Relay("pty", mute=True) as relay:
         assert bench("--port", relay.port) == 2
     said = capsys.readouterr()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from host_tools import interpreter
 from host_tools.paths import BOARDS, FIRMWARE
+from host_tools.virtual import interpreter
 
 HERE = Path(__file__).parent
 ESP32 = sorted(f.parent.name for f in BOARDS.glob("*/board.toml"))
@@ -31,7 +31,7 @@ def test_contract_on_the_virtual_board(tmp_path):
 
     from boards.virtual.scenario import Scenario
     from boards.virtual.server import Server
-    from host_tools.virtual import launch
+    from host_tools.virtual.device import launch
 
     scenario = Scenario(recording(5))
     with Server(scenario.wiring(), scenario.stalls_ms(), scenario.wifi_out_ms(), scenario.ecg_gain) as server:

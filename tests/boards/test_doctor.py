@@ -9,7 +9,10 @@ from relay import Relay
 from stand_in import until
 
 from boards.virtual.scenario import Missing, Scenario
-from host_tools import cli, doctor, interpreter, pki, repl
+from host_tools import cli
+from host_tools.bringup import doctor, repl
+from host_tools.trust import pki
+from host_tools.virtual import interpreter
 from signal_models.synth.wearer import wearer
 
 SETTINGS = {"sign.seed": b"S" * 32, "link.host": b"gateway.example", "link.port": b"8883",

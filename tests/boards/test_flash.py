@@ -10,9 +10,12 @@ import firmware_bin
 import pytest
 from rom import ROM_BAUD, Rom
 
-from host_tools import cli, flash, image, interpreter, ports
+from host_tools import cli
 from host_tools.board import load
+from host_tools.bringup import flash, ports
 from host_tools.errors import UserError
+from host_tools.image import image
+from host_tools.virtual import interpreter
 
 HERE = Path(__file__).parent
 NVS = slice(0x9000, 0xF000)
@@ -310,5 +313,5 @@ def test_what_esptool_says_in_plain_words(last, sentence):
 
 
 def test_esptool_is_run_and_never_imported():
-    code = "import sys; import host_tools.flash, host_tools.image; sys.exit('esptool' in sys.modules)"
+    code = "import sys; import host_tools.bringup.flash, host_tools.image.image; sys.exit('esptool' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

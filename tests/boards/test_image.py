@@ -10,10 +10,12 @@ import firmware_bin
 import pytest
 from littlefs import LittleFS
 
-from host_tools import cli, esp_image, image, interpreter
+from host_tools import cli
 from host_tools.board import load, names, profile
 from host_tools.errors import UserError
+from host_tools.image import esp_image, image
 from host_tools.paths import FIRMWARE
+from host_tools.virtual import interpreter
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,8 @@ import pytest
 from desk_board import DeskBoard, Device
 from relay import Relay
 
-from host_tools import cli, ports, provision
+from host_tools import cli
+from host_tools.bringup import ports, provision
 
 RADIO = "--wifi-ssid ward --wifi-key-file {}/key"
 OK = f"provision --port {{desk}} {RADIO} --host gateway.example --name Anna --leds normal"
@@ -123,7 +124,7 @@ def test_devices(folder, capsys, monkeypatch):
 
 
 def test_a_port_with_something_else_on_it(folder, capsys, monkeypatch):
-    monkeypatch.setattr("host_tools.repl._ANSWER_S", 1)
+    monkeypatch.setattr("host_tools.bringup.repl._ANSWER_S", 1)
     with Relay("pty", mute=True) as relay:
         line = OK.replace("{desk}", relay.port).replace("{}", str(folder))
         assert "no MicroPython answers on" in wrong(line, capsys)

@@ -19,9 +19,12 @@ from stand_in import until
 from typer.main import get_command
 
 from boards.virtual.scenario import Scenario
-from host_tools import children, cli, flash, image, interpreter, repl
+from host_tools import children, cli
 from host_tools.board import load
+from host_tools.bringup import flash, repl
+from host_tools.image import image
 from host_tools.paths import BOARDS, ROOT
+from host_tools.virtual import interpreter
 from signal_models.synth.wearer import wearer
 
 HERE = Path(__file__).parent

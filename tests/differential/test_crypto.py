@@ -10,7 +10,7 @@ import random
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from host_tools import comb_table
+from host_tools.image import comb_table
 from vigil.crypto import ed25519, ed25519_verify
 from vigil.crypto.sha512 import sha512
 from vigil.crypto.signer import Signer

@@ -6,7 +6,7 @@ from array import array
 import numpy as np
 import pytest
 
-from host_tools.waveform import BadBlock, decode, rows
+from host_tools.ingest.waveform import BadBlock, decode, rows
 from vigil.wire.waveform import MOST_BYTES, Encoder
 
 RNG = np.random.default_rng(5)

@@ -23,7 +23,7 @@ from boards.virtual.scenario import (
     WrongId,
 )
 from boards.virtual.server import Server
-from host_tools.virtual import launch
+from host_tools.virtual.device import launch
 from vigil.core.records import ABSENT, ECG, GAP, LEAD_OFF, PPG, SATURATED, SETTLING
 
 

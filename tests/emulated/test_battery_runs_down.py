@@ -4,7 +4,7 @@ from worn import recording
 
 from boards.virtual.devices.max17048 import Cell
 from boards.virtual.scenario import Scenario
-from host_tools.virtual import VirtualWearer
+from host_tools.virtual.device import VirtualWearer
 
 
 def test_the_device_ends_in_good_order(tmp_path):

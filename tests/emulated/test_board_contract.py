@@ -7,7 +7,7 @@ from worn import recording
 
 from boards.virtual.scenario import Scenario, WifiOut
 from boards.virtual.server import Server
-from host_tools.virtual import launch
+from host_tools.virtual.device import launch
 
 SCRIPT = Path(__file__).parent / "board_script.py"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from boards.virtual.server import Server
-from host_tools.virtual import launch
+from host_tools.virtual.device import launch
 
 SCRIPT = Path(__file__).parent / "lines_script.py"
 

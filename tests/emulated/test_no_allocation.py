@@ -9,7 +9,7 @@ import numpy as np
 
 from boards.virtual.scenario import Scenario
 from boards.virtual.server import Server
-from host_tools.virtual import launch
+from host_tools.virtual.device import launch
 from signal_models.synth.wearer import wearer
 from vigil.core import records
 

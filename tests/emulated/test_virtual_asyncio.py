@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 from boards.virtual.server import Server
-from host_tools import interpreter
-from host_tools.virtual import launch
+from host_tools.virtual import interpreter
+from host_tools.virtual.device import launch
 
 SCRIPT = Path(__file__).parent / "asyncio_script.py"
 

@@ -8,9 +8,9 @@ import pytest
 from worn import recording
 
 from boards.virtual.scenario import Missing, Scenario
-from host_tools import interpreter, virtual
 from host_tools.errors import UserError
-from host_tools.virtual import VirtualWearer
+from host_tools.virtual import device, interpreter
+from host_tools.virtual.device import VirtualWearer
 from vigil.crypto.signer import device_id
 
 
@@ -39,10 +39,10 @@ def test_the_allowance_for_the_board_is_what_its_code_takes(tmp_path):
         "print(gc.mem_alloc() - before)\n"
     )
     done = subprocess.run(
-        interpreter.command(script), env=interpreter.environment(virtual.board_tree()), capture_output=True, check=True
+        interpreter.command(script), env=interpreter.environment(device.board_tree()), capture_output=True, check=True
     )
     taken = int(done.stdout)
-    assert taken + 1024 >= virtual.BOARD_HEAP_KB * 1024, f"the board's code takes {taken} bytes"
+    assert taken + 1024 >= device.BOARD_HEAP_KB * 1024, f"the board's code takes {taken} bytes"
 
 
 def test_provisioning_proves_the_key_and_installs_the_link(tmp_path):
@@ -59,9 +59,9 @@ def test_provisioning_proves_the_key_and_installs_the_link(tmp_path):
 
 
 def test_a_device_that_cannot_prove_its_key_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(virtual.secrets, "token_bytes", lambda n: bytes(n))
-    launch = virtual.launch
-    monkeypatch.setattr(virtual, "launch", lambda *a, **k: launch(*a, **{**k, "extra": {"VIGIL_NONCE": "11" * 32}}))
+    monkeypatch.setattr(device.secrets, "token_bytes", lambda n: bytes(n))
+    launch = device.launch
+    monkeypatch.setattr(device, "launch", lambda *a, **k: launch(*a, **{**k, "extra": {"VIGIL_NONCE": "11" * 32}}))
     with pytest.raises(UserError, match="proof of possession is wrong"):
         provision(VirtualWearer(tmp_path / "device", Scenario(recording(5))))
 

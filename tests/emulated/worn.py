@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from boards.virtual.server import Server
-from host_tools.virtual import launch
+from host_tools.virtual.device import launch
 from signal_models.recording import Recording
 
 DEVICE = Path(__file__).parent / "device.py"

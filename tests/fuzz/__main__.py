@@ -32,7 +32,7 @@ import shapes
 from rich.console import Console
 from rich.progress import track
 
-from host_tools import interpreter
+from host_tools.virtual import interpreter
 
 LIMIT_S = 2.0
 GROWTH_MB = 128

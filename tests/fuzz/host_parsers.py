@@ -5,11 +5,11 @@ import contextlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from host_tools import waveform
-from host_tools.batch import Malformed, decode
-from host_tools.updates import Serving
-from host_tools.verify import DeviceState, split, verify
-from host_tools.verify_file import claimed_device
+from host_tools.ingest import waveform
+from host_tools.ingest.batch import Malformed, decode
+from host_tools.trust.verify import DeviceState, split, verify
+from host_tools.trust.verify_file import claimed_device
+from host_tools.updates.rollout import Serving
 from vigil.crypto.signer import device_id
 from vigil.wire import envelope
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.bench_board import compile_for
-from host_tools.repl import Repl
+from host_tools.bench.board import compile_for
+from host_tools.bringup.repl import Repl
 
 UNIT = Path(__file__).parent.parent / "unit"
 

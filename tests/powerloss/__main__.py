@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from host_tools import interpreter
+from host_tools.virtual import interpreter
 
 SCRIPT = Path(__file__).with_name("cuts.py")
 

@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from host_tools import interpreter
+from host_tools.virtual import interpreter
 
 SCRIPT = Path(__file__).with_name("journal_process.py")
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from host_tools import interpreter
+from host_tools.virtual import interpreter
 
 SCRIPT = Path(__file__).with_name("cuts.py")
 

@@ -6,8 +6,8 @@ import cbor2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host_tools import batch as reader
-from host_tools.verify import DeviceState, split, verify
+from host_tools.ingest import batch as reader
+from host_tools.trust.verify import DeviceState, split, verify
 from vigil.core.records import Reading
 from vigil.crypto.signer import Signer
 from vigil.wire import ack, batch, cbor, envelope

@@ -119,8 +119,8 @@ def test_missing_micropython(folder, capsys, monkeypatch):
 
 
 def test_missing_broker(folder, capsys, monkeypatch):
-    monkeypatch.setattr("host_tools.broker.sys", SimpleNamespace(executable="/no/such/python"))
-    monkeypatch.setattr("host_tools.broker.shutil", SimpleNamespace(which=lambda _: None))
+    monkeypatch.setattr("host_tools.ingest.broker.sys", SimpleNamespace(executable="/no/such/python"))
+    monkeypatch.setattr("host_tools.ingest.broker.shutil", SimpleNamespace(which=lambda _: None))
     assert "cannot find `nats-server`" in wrong(["run", "--recording", str(folder / "heart.npz")], capsys)
 
 

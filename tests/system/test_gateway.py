@@ -14,11 +14,11 @@ import pytest
 from stand_in import FastSigner, Peer, Sealer, until
 
 from host_tools import children
-from host_tools.broker import GATEWAY, Broker
-from host_tools.gateway import CONFIG_NAME, Config
-from host_tools.pki import Authority
-from host_tools.run import GatewayProcess
-from host_tools.store import Store
+from host_tools.ingest.broker import GATEWAY, Broker
+from host_tools.ingest.gateway import CONFIG_NAME, Config
+from host_tools.ingest.store import Store
+from host_tools.trust.pki import Authority
+from host_tools.virtual.run import GatewayProcess
 from vigil.crypto.signer import Signer
 
 
@@ -220,7 +220,7 @@ def test_gateway_killed_loses_nothing(world):
 DIES_AFTER_THE_COMMIT = """
 import os, sys
 from pathlib import Path
-from host_tools import gateway
+from host_tools.ingest import gateway
 from host_tools.sources.mqtt import MqttSource
 
 MqttSource.acknowledge_to_device = lambda *_: os.kill(os.getpid(), 9)

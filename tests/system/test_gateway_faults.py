@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 from stand_in import Sealer, until
 
-from host_tools import gateway as module
 from host_tools.errors import UserError
-from host_tools.gateway import Gateway
+from host_tools.ingest import gateway as module
+from host_tools.ingest.gateway import Gateway
+from host_tools.ingest.store import Store, sqlite_url
 from host_tools.sources.mqtt import Message
-from host_tools.store import Store, sqlite_url
 from vigil.wire import ack, request
 
 

@@ -5,9 +5,9 @@ import random
 import pytest
 from test_gateway_faults import World
 
-from host_tools.silence import ASK, Holes, Silence
+from host_tools.ingest.silence import ASK, Holes, Silence
 from host_tools.sources.mqtt import Message
-from host_tools.verify import missing, verify
+from host_tools.trust.verify import missing, verify
 from vigil.wire import batch, envelope
 
 
@@ -138,7 +138,7 @@ def _moved(utc, ms):
 def dates(world):
     from sqlalchemy import select
 
-    from host_tools.store import envelopes
+    from host_tools.ingest.store import envelopes
 
     with world.store.engine.connect() as connection:
         rows = connection.execute(select(envelopes).order_by(envelopes.c.seq)).all()

@@ -6,10 +6,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from host_tools import keys, paths
+from host_tools import paths
 from host_tools.errors import UserError
-from host_tools.home import Home
-from host_tools.pki import Authority
+from host_tools.trust import keys
+from host_tools.trust.home import Home
+from host_tools.trust.pki import Authority
 
 
 @pytest.fixture(autouse=True)

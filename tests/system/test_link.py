@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from stand_in import Peer, until
 
-from host_tools import children, interpreter
-from host_tools.broker import GATEWAY, Broker
-from host_tools.pki import SERVER_NAME, Authority
+from host_tools import children
+from host_tools.ingest.broker import GATEWAY, Broker
+from host_tools.trust.pki import SERVER_NAME, Authority
+from host_tools.virtual import interpreter
 from vigil.wire import ack
 
 ID = "00112233445566aa"
@@ -52,7 +53,7 @@ class Gateway(Peer):
 
 
 class Mosquitto:
-    """Another make of broker, with the interface of host_tools.broker.Broker; each certificate bound to its topics."""
+    """Another make of broker, with the interface of host_tools.ingest.broker; each certificate bound to its topics."""
 
     server_name = SERVER_NAME
 

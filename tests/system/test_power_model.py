@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from host_tools import cli, power
+from host_tools import cli
 from host_tools.errors import UserError
+from host_tools.power import model
 
-PLAIN = power.Settings()
+PLAIN = model.Settings()
 FRUGAL = replace(PLAIN, burst=6, light_sleep=True, regulator="wearable")
 SETTINGS = [
     PLAIN,
@@ -22,14 +23,14 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_shares_of_time_and_charge_add_up(settings):
-    found = power.budget(settings)
+    found = model.budget(settings)
     for shares in (found.processor, found.radio):
         assert sum(shares.values()) == pytest.approx(1)
         assert min(shares.values()) >= 0
     assert found.total_ma == pytest.approx(sum(part.ma for part in found.parts))
     assert min(part.ma for part in found.parts) >= 0
-    assert found.hours(500) * found.total_ma == pytest.approx(500 * power.USABLE)
-    chip = power.CHIPS[settings.chip]
+    assert found.hours(500) * found.total_ma == pytest.approx(500 * model.USABLE)
+    chip = model.CHIPS[settings.chip]
     assert found.total_ma > chip["sleep"].value
 
 
@@ -48,26 +49,26 @@ def test_shares_of_time_and_charge_add_up(settings):
     ],
 )
 def test_more_of_anything_never_lasts_longer(settings, more):
-    assert power.budget(replace(settings, **more)).total_ma >= power.budget(settings).total_ma - 1e-9
+    assert model.budget(replace(settings, **more)).total_ma >= model.budget(settings).total_ma - 1e-9
 
 
 def test_rarer_bursts_last_longer():
-    hours = [power.budget(replace(FRUGAL, burst=n)).hours(500) for n in (1, 2, 6, 30, 180)]
+    hours = [model.budget(replace(FRUGAL, burst=n)).hours(500) for n in (1, 2, 6, 30, 180)]
     assert hours == sorted(hours)
-    assert power.budget(FRUGAL).hours(500) > 3 * power.budget(PLAIN).hours(500)
+    assert model.budget(FRUGAL).hours(500) > 3 * model.budget(PLAIN).hours(500)
 
 
 def test_a_pulse_of_light_costs_current_times_duty():
-    led = {part.name: part.ma for part in power.budget(PLAIN).parts}["LEDs"]
+    led = {part.name: part.ma for part in model.budget(PLAIN).parts}["LEDs"]
     assert led == pytest.approx(2 * 7.2 * 400 * 411e-6)
 
 
 def test_changes_are_sorted_and_true():
-    for words, gained in power.changes(PLAIN, 500):
+    for words, gained in model.changes(PLAIN, 500):
         if words == "half the LED current":
-            other = power.budget(replace(PLAIN, led_ma=3.6)).hours(500) - power.budget(PLAIN).hours(500)
+            other = model.budget(replace(PLAIN, led_ma=3.6)).hours(500) - model.budget(PLAIN).hours(500)
             assert gained == pytest.approx(other)
-    gains = [gained for _, gained in power.changes(PLAIN, 500)]
+    gains = [gained for _, gained in model.changes(PLAIN, 500)]
     assert gains == sorted(gains, reverse=True)
 
 
@@ -87,12 +88,12 @@ def test_changes_are_sorted_and_true():
 )
 def test_impossible_settings_are_refused(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
-        power.budget(replace(PLAIN, **wrong))
+        model.budget(replace(PLAIN, **wrong))
 
 
 def test_every_figure_has_a_source():
     for settings in SETTINGS:
-        for name, figure in power.sources(settings):
+        for name, figure in model.sources(settings):
             assert len(figure.source) > 10, name
 
 
@@ -107,7 +108,7 @@ def test_command(capsys, tmp_path):
     said = json.loads(capsys.readouterr().out)
     assert said["settings"]["duty"] == 0.05
     assert said["settings"]["seal_s"] == 0.09
-    assert said["hours"] == pytest.approx(1000 * power.USABLE / said["total_ma"], rel=1e-3)
+    assert said["hours"] == pytest.approx(1000 * model.USABLE / said["total_ma"], rel=1e-3)
     with pytest.raises(SystemExit):
         cli.main(["power", "--board", "ESP32_GENERIC_S3", "--burst", "6", "--light-sleep", "--sources"])
     shown = capsys.readouterr().out

@@ -13,10 +13,10 @@ import pytest
 from stand_in import until
 
 from boards.virtual.scenario import Missing
-from host_tools import interpreter, virtual
 from host_tools.errors import UserError
-from host_tools.pki import private_folder
-from host_tools.run import Session, state_folder
+from host_tools.trust.pki import private_folder
+from host_tools.virtual import device, interpreter
+from host_tools.virtual.run import Session, state_folder
 from signal_models.synth.wearer import wearer
 
 RUN = [sys.executable, "-m", "host_tools.cli", "run", "--json"]
@@ -102,7 +102,7 @@ def test_broker_and_gateway_killed_during_a_run(tmp_path):
 def _used_kb(log):
     """KB of heap of the firmware alone, as of 64-bit words, at the end of a run."""
     used = json.loads(log.read_text().partition("VIGIL-END ")[2].splitlines()[0])["heap_used"]
-    return used * interpreter.HEAP_KB / interpreter.heap_bytes(interpreter.HEAP_KB) - virtual.BOARD_HEAP_KB
+    return used * interpreter.HEAP_KB / interpreter.heap_bytes(interpreter.HEAP_KB) - device.BOARD_HEAP_KB
 
 
 def test_a_lean_device_with_the_other_front_end(tmp_path):
@@ -117,7 +117,7 @@ def test_a_lean_device_with_the_other_front_end(tmp_path):
 
 
 def test_one_chain_fits_a_plain_esp32_beside_tls(tmp_path, monkeypatch):
-    monkeypatch.setitem(virtual.HEAPS_KB, "lean", virtual.PLAIN_ESP32_KB)
+    monkeypatch.setitem(device.HEAPS_KB, "lean", device.PLAIN_ESP32_KB)
     faults = (Missing("ad8232"),)
     with Session(
         wearer(60, seed=3),

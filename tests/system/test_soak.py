@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from host_tools.misfortune import script
+from host_tools.virtual.misfortune import script
 
 
 def test_the_script_of_a_day():
@@ -21,7 +21,8 @@ def test_the_script_of_a_day():
 
 
 def test_a_few_minutes_with_one_of_everything(tmp_path):
-    command = [sys.executable, "-m", "host_tools.soak", "--hours", "0.04", "--seed", "3", "--state", str(tmp_path)]
+    soak = [sys.executable, "-m", "host_tools.virtual.soak"]
+    command = [*soak, "--hours", "0.04", "--seed", "3", "--state", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     summary = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0 and summary["ok"], done.stdout + done.stderr

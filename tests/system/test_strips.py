@@ -12,12 +12,12 @@ import wfdb
 from stand_in import FastSigner
 
 from host_tools import cli
-from host_tools.batch import Malformed, decode
 from host_tools.errors import UserError
-from host_tools.gateway import CONFIG_NAME, Config
-from host_tools.store import Store, sqlite_url
-from host_tools.strips import strips, write
-from host_tools.verify import verify
+from host_tools.ingest.batch import Malformed, decode
+from host_tools.ingest.gateway import CONFIG_NAME, Config
+from host_tools.ingest.store import Store, sqlite_url
+from host_tools.ingest.strips import strips, write
+from host_tools.trust.verify import verify
 from vigil.app.publish import Publisher
 from vigil.core import records
 from vigil.core.records import SampleBlock

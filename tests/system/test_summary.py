@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from host_tools.summary import missing_sensors, summarise
+from host_tools.virtual.summary import missing_sensors, summarise
 from signal_models.recording import Recording
 from vigil.core import records
 

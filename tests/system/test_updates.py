@@ -9,16 +9,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stand_in import until
 
 from boards.virtual.scenario import Scenario
-from host_tools import board, interpreter, virtual
-from host_tools.broker import GATEWAY, Broker
-from host_tools.gateway import CONFIG_NAME, Config
-from host_tools.pki import Authority
-from host_tools.registry import Register
-from host_tools.release import ReleaseFile, bundle, manifest, sign
-from host_tools.run import GatewayProcess
-from host_tools.store import Store, envelopes
-from host_tools.updates import Pushes
-from host_tools.virtual import RESTART, VirtualWearer
+from host_tools import board
+from host_tools.ingest.broker import GATEWAY, Broker
+from host_tools.ingest.gateway import CONFIG_NAME, Config
+from host_tools.ingest.store import Store, envelopes
+from host_tools.trust.pki import Authority
+from host_tools.trust.registry import Register
+from host_tools.updates.release import ReleaseFile, bundle, manifest, sign
+from host_tools.updates.rollout import Pushes
+from host_tools.virtual import device, interpreter
+from host_tools.virtual.device import RESTART, VirtualWearer
+from host_tools.virtual.run import GatewayProcess
 from signal_models.synth.wearer import wearer
 from vigil.ota.release import Release
 
@@ -28,7 +29,7 @@ PUBLIC = KEY.public_key().public_bytes_raw()
 
 def release(number, tmp_path, *, worn="full", key=KEY, changed=None, **more):
     """What the device carries, with modules `changed` (source by path)."""
-    files = virtual.slot_files(worn)
+    files = device.slot_files(worn)
     if changed:
         out = tmp_path / f"changed-{number}"
         interpreter.compile_sources(out, changed, march=None)

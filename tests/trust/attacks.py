@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from host_tools.verify import DeviceState, verify
+from host_tools.trust.verify import DeviceState, verify
 from vigil.core import records
 from vigil.crypto.signer import device_id
 from vigil.wire import batch, envelope

@@ -8,9 +8,9 @@ import ssl
 import pytest
 from stand_in import Peer, certificate_files
 
-from host_tools.broker import GATEWAY, Broker
 from host_tools.errors import UserError
-from host_tools.pki import Authority
+from host_tools.ingest.broker import GATEWAY, Broker
+from host_tools.trust.pki import Authority
 
 A, B = "00000000000000aa", "00000000000000bb"
 

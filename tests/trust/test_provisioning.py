@@ -6,11 +6,12 @@ import threading
 import pytest
 from desk_board import DeskBoard, Device
 
-from host_tools import paths, provision
+from host_tools import paths
+from host_tools.bringup import provision
+from host_tools.bringup.provision import Wishes
 from host_tools.errors import UserError
-from host_tools.home import Home
-from host_tools.keys import nobody
-from host_tools.provision import Wishes
+from host_tools.trust.home import Home
+from host_tools.trust.keys import nobody
 from vigil.app.identity import prove
 from vigil.crypto.signer import PROOF_PREFIX, Signer
 
@@ -233,7 +234,7 @@ def tls(device, folder="tls"):
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-    from host_tools.pki import certificate_name
+    from host_tools.trust.pki import certificate_name
 
     held = Path(device.fs) / folder
     if not held.exists():

@@ -6,14 +6,16 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from host_tools import cli, image, release
+from host_tools import cli
 from host_tools.board import load
 from host_tools.errors import UserError
-from host_tools.home import Home
-from host_tools.keys import NEXT, SigningKeys, nobody
+from host_tools.image import image
+from host_tools.ingest.store import Store
 from host_tools.paths import FIRMWARE
-from host_tools.store import Store
-from host_tools.updates import Pushes, Serving, in_share
+from host_tools.trust.home import Home
+from host_tools.trust.keys import NEXT, SigningKeys, nobody
+from host_tools.updates import release
+from host_tools.updates.rollout import Pushes, Serving, in_share
 from vigil.crypto.signer import Signer, device_id
 from vigil.wire import cbor, update
 

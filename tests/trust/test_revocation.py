@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from stand_in import Peer, Sealer, until
 
 from host_tools import children
-from host_tools.gateway import Gateway
-from host_tools.home import Home
-from host_tools.keys import nobody
+from host_tools.ingest.gateway import Gateway
 from host_tools.paths import ROOT
-from host_tools.pki import certificate_end_ms, certificate_name
 from host_tools.sources.mqtt import Message
+from host_tools.trust.home import Home
+from host_tools.trust.keys import nobody
+from host_tools.trust.pki import certificate_end_ms, certificate_name
 
 THROWN_OUT_S = 2.0
 

@@ -2,9 +2,10 @@
 
 import re
 
-from host_tools import batch as reader
-from host_tools import verify, waveform
+from host_tools.ingest import batch as reader
+from host_tools.ingest import waveform
 from host_tools.paths import FIRMWARE
+from host_tools.trust import verify
 from signal_models.design.waveform import PREDICTORS_Q8
 from vigil.app import identity
 from vigil.core import records

@@ -7,10 +7,10 @@ import cbor2
 import pytest
 from attacks import CASES, KID, A, World, readings, world
 
-from host_tools import comb_table
-from host_tools import verify as core
-from host_tools.batch import Malformed
-from host_tools.verify import DeviceState, Note, verify
+from host_tools.image import comb_table
+from host_tools.ingest.batch import Malformed
+from host_tools.trust import verify as core
+from host_tools.trust.verify import DeviceState, Note, verify
 from vigil.crypto.ed25519 import ORDER
 from vigil.crypto.ed25519_verify import decompress
 from vigil.crypto.signer import PROOF_PREFIX

@@ -6,10 +6,10 @@ import pytest
 from stand_in import Sealer, certificate_files
 
 from host_tools import cli
-from host_tools.gateway import CONFIG_NAME, Config, Gateway
-from host_tools.pki import Authority
+from host_tools.ingest.gateway import CONFIG_NAME, Config, Gateway
+from host_tools.ingest.store import Store, sqlite_url
 from host_tools.sources.mqtt import Message
-from host_tools.store import Store, sqlite_url
+from host_tools.trust.pki import Authority
 
 
 def said(arguments, capsys):

@@ -1,7 +1,7 @@
 """The link's states as one table, sans I/O: an event in, the next state out, with a deadline on every wait.
 
 The adapter does what the state says and reports how it ended; it decides nothing. docs/link-session.md draws the
-table, made by `python -m host_tools.session_diagram`.
+table, made by `python -m host_tools.documents.session_diagram`.
 """
 
 from micropython import const

@@ -1,7 +1,7 @@
 """Values of the standard Bluetooth services, as the device sends them: integers in, bytes out, all little-endian.
 
 Heart Rate (HRS 1.0), Pulse Oximeter (PLXS 1.0.1), Health Thermometer (HTS 1.0), Current Time (CTS 1.1) and the number
-formats of IEEE 11073-20601. The host's decoder is host_tools/gatt.py.
+formats of IEEE 11073-20601. The host's decoder is host_tools/ble/gatt.py.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """Lossless blocks of a waveform: one encoder a source, 1000 bytes of samples, nothing allocated after it was made.
 
 Every block stands for itself: lose one and the others can be read. SPEC.md section 11 has the bytes; the reader is
-host_tools/waveform.py.
+host_tools/ingest/waveform.py.
 """
 
 from array import array

@@ -1,0 +1,145 @@
+"""One Bluetooth connection to one Vigil device, by bleak: its stream, its acknowledgements, its control point.
+
+`backend`, where a function takes one, is bleak's own parameter for another radio than the system's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bleak import BleakClient, BleakScanner
+from bleak.exc import BleakError
+
+from host_tools.ble.stream import Receiver
+from host_tools.errors import UserError
+from vigil.wire import ack
+
+SERVICE = "b3a90000-7d0e-4c3b-9a51-2f6e8b1c4d70"
+STREAM = "b3a90001-7d0e-4c3b-9a51-2f6e8b1c4d70"
+DOWN = "b3a90002-7d0e-4c3b-9a51-2f6e8b1c4d70"
+CONTROL = "b3a90003-7d0e-4c3b-9a51-2f6e8b1c4d70"
+ABOUT = "b3a90004-7d0e-4c3b-9a51-2f6e8b1c4d70"
+HEART_RATE, OXIMETER, THERMOMETER = "180d", "1822", "1809"  # services whose monitors `scan` names
+_OPEN, _CONFIRM, _ACK = 1, 2, 3
+_COMMAND, _SET, _FORGET = 1, 2, 3
+_VERSION = 1
+_ITEM_BYTES = 41  # of an acknowledgement, at most
+_ACK_HEAD = 12
+_ANSWER_S = 10.0
+
+
+def short(uuid: str) -> str:
+    """Four digits of a UUID that the Bluetooth SIG has assigned, else the whole of it."""
+    return uuid[4:8] if uuid.endswith("-0000-1000-8000-00805f9b34fb") and uuid.startswith("0000") else uuid
+
+
+@dataclass(frozen=True)
+class Found:
+    """A monitor that advertises. services: short UUIDs."""
+
+    address: str
+    name: str
+    rssi: int
+    services: tuple[str, ...] = field(default=())
+    device: Any = field(default=None, compare=False, repr=False)
+
+
+async def scan(seconds: float, *, everything: bool = False, backend: Any = None) -> list[Found]:
+    """Monitors that advertise within `seconds`, strongest first: those of the health profiles, or all."""
+    try:
+        seen = await BleakScanner.discover(timeout=seconds, return_adv=True, **_options(backend))
+    except BleakError as e:
+        raise UserError(f"cannot scan: {e}", "is there a Bluetooth adapter, and is it turned on?") from e
+    found = []
+    for address, (device, said) in seen.items():
+        services = tuple(dict.fromkeys(short(uuid) for uuid in said.service_uuids))
+        if everything or {HEART_RATE, OXIMETER, THERMOMETER} & set(services):
+            found.append(Found(address, said.local_name or device.name or "", said.rssi, services, device))
+    return sorted(found, key=lambda one: -one.rssi)
+
+
+def _options(backend: Any) -> dict[str, Any]:
+    return {"backend": backend} if backend else {}
+
+
+class BleLink:
+    """A connected device whose stream is open, as a context. device: its id, as it says itself.
+
+    on_message(kind, bytes), set before, is called for each whole message of the stream.
+    """
+
+    def __init__(self, where: Any, *, pair: bool = False, backend: Any = None):
+        self.on_message: Callable[[int, bytes], None] = lambda kind, data: None
+        self.device = ""
+        self.gone = asyncio.Event()
+        self.receiver = Receiver()
+        self.bytes = 0  # of notifications of the stream
+        self._writes: asyncio.Queue[bytes] = asyncio.Queue()
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self.client = BleakClient(where, lambda _client: self.gone.set(), pair=pair, **_options(backend))
+
+    async def __aenter__(self) -> BleLink:
+        await self.client.connect()
+        try:
+            about = bytes(await self.client.read_gatt_char(ABOUT))
+            if about[:1] != bytes((_VERSION,)):
+                raise UserError("this device speaks another version of the stream", "update whichever is older")
+            self.device = about[1:].decode("ascii", "replace")
+            await self.client.start_notify(STREAM, lambda _sender, data: self._take(bytes(data)))
+            await self.client.start_notify(CONTROL, lambda _sender, data: self._answers.put_nowait(bytes(data)))
+            self._writer = asyncio.ensure_future(self._write())
+            self._writes.put_nowait(bytes((_OPEN, _VERSION)))
+        except BaseException:
+            await self.client.disconnect()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._writer.cancel()
+        await self.client.disconnect()
+
+    def _take(self, fragment: bytes) -> None:
+        self.bytes += len(fragment)
+        whole = self.receiver.take(fragment)
+        count = self.receiver.confirmation()
+        if count is not None:
+            self._writes.put_nowait(bytes((_CONFIRM,)) + count.to_bytes(2, "little"))
+        if whole:
+            self.on_message(*whole)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self.client.write_gatt_char(DOWN, await self._writes.get(), response=True)
+        except Exception:  # whatever the system calls it: this connection is of no more use
+            self.gone.set()
+
+    def acknowledge(self, payload: bytes) -> None:
+        """Pass on an acknowledgement (vigil.wire.ack), in pieces that one write each carries."""
+        utc_ms, items = ack.decode(payload)
+        n = max(1, (self.client.mtu_size - 4 - _ACK_HEAD) // _ITEM_BYTES)
+        for start in range(0, len(items), n):
+            self._writes.put_nowait(bytes((_ACK,)) + ack.encode(items[start : start + n], utc_ms))
+
+    async def control(self, what: int, payload: bytes = b"") -> int:
+        """Ask something of the control point; return the status, 0 when it was done."""
+        await self.client.write_gatt_char(CONTROL, bytes((what,)) + payload, response=True)
+        async with asyncio.timeout(_ANSWER_S):
+            while (answer := await self._answers.get())[0] != what:
+                pass
+        return answer[1]
+
+    async def command(self, payload: bytes) -> int:
+        """Send what MQTT has as a command."""
+        return await self.control(_COMMAND, payload)
+
+    async def set(self, name: str, value: bytes) -> bool:
+        """Set a setting that the device lets a bonded central set."""
+        return await self.control(_SET, name.encode() + b"\0" + value) == 0
+
+    async def forget(self) -> None:
+        """Make the device forget all bonds, this one too."""
+        await self.control(_FORGET)

@@ -1,0 +1,1 @@
+"""From an empty board to a trusted device: ports, flashing, provisioning, diagnosis."""

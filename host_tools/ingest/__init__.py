@@ -1,0 +1,1 @@
+"""What comes in: broker, gateway, batches read with every limit checked, and the store."""

@@ -1,0 +1,174 @@
+"""A certificate authority in a folder: who may open a connection. (Who is believed: see host_tools.trust.verify.)
+
+P-256 throughout, because mbedTLS on the device has no Ed25519 for TLS. The folder and every key in it belong to
+the owner alone. A device's TLS key is made here, handed over once and not kept. Each certificate of a device has a name
+of its own (a URI, urn:vigil:<device id>:<serial>), so that the broker can admit one and refuse the one before it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import secrets
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from host_tools.errors import UserError
+from host_tools.trust.keys import Passphrase, nobody, private_folder, read_key, write_key, write_private
+
+SERVER_NAME = "localhost"  # what a device expects the embedded broker to be called
+_AUTHORITY_DAYS = 3650
+_LEAF_DAYS = 825
+_BACKDATE = datetime.timedelta(days=1)  # a device whose clock runs late still accepts us
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _key_bytes(key: ec.EllipticCurvePrivateKey, encoding: Encoding) -> bytes:
+    return key.private_bytes(encoding, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+class Authority:
+    """The authority kept in `folder`: made on first use, loaded afterwards; its key is opened when it has to sign.
+
+    `ca_path` is the PEM certificate that clients and the broker trust; `ca_der` the same for a device. Raises
+    UserError when half of it is missing, and when its key cannot be opened (host_tools.trust.keys).
+    """
+
+    def __init__(self, folder: Path, passphrase: Passphrase = nobody):
+        self.folder = private_folder(folder)
+        self.ca_path = folder / "ca.pem"
+        self._key_path = folder / "ca.key"
+        self._passphrase = passphrase
+        self._opened = None
+        if self._key_path.exists() != self.ca_path.exists():
+            raise UserError(
+                f"the authority in `{folder}` is incomplete: ca.key and ca.pem belong together",
+                "restore both from your backup; with new ones every device has to be provisioned again",
+            )
+        if self.ca_path.exists():
+            try:
+                self._certificate = x509.load_pem_x509_certificate(self.ca_path.read_bytes())
+            except (OSError, ValueError) as e:
+                raise UserError(f"`{self.ca_path}` is not a certificate", "restore it from your backup") from e
+            return
+        self._opened = ec.generate_private_key(ec.SECP256R1())
+        # The name carries a nonce: two authorities on one machine must not be mistaken for each other.
+        name = _name(f"Vigil local CA {secrets.token_hex(4)}")
+        builder = self._builder(name, name, self._opened.public_key(), _AUTHORITY_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_usage(sign_certificates=True), critical=True)
+        self._certificate = builder.sign(self._opened, hashes.SHA256())
+        write_key(self._key_path, self._opened, "the authority", passphrase)
+        self.ca_path.write_bytes(self._certificate.public_bytes(Encoding.PEM))
+
+    @property
+    def _key(self):
+        if self._opened is None:
+            self._opened = read_key(self._key_path, "the authority", self._passphrase)
+        return self._opened
+
+    def open(self) -> None:
+        """Open the key now, so that what is wrong with it is said before anything else is done."""
+        if self._key.public_key() != self._certificate.public_key():
+            raise UserError(f"ca.key and ca.pem in `{self.folder}` are not a pair", "restore both from your backup")
+
+    @property
+    def ca_der(self) -> bytes:
+        """The authority's certificate in DER."""
+        return self._certificate.public_bytes(Encoding.DER)
+
+    def server(self, name: str = "server", hosts: tuple[str, ...] = (SERVER_NAME, "127.0.0.1")) -> tuple[Path, Path]:
+        """Certificate and key file (PEM) of a server reached as any of `hosts` (names or addresses)."""
+        alternatives: list[x509.GeneralName] = []
+        for host in hosts:
+            try:
+                alternatives.append(x509.IPAddress(ipaddress.ip_address(host)))
+            except ValueError:
+                alternatives.append(x509.DNSName(host))
+        return self._pem_pair(name, ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName(alternatives))
+
+    def client(self, name: str) -> tuple[Path, Path]:
+        """Certificate and key file (PEM) of a client with common name `name`, e.g. the gateway."""
+        return self._pem_pair(name, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def device(self, device_id: str) -> tuple[bytes, bytes]:
+        """A fresh certificate (CN = device id) and its key, both DER, for the device to keep."""
+        name = x509.UniformResourceIdentifier(f"urn:vigil:{device_id}:{secrets.token_hex(8)}")
+        own_name = x509.SubjectAlternativeName([name])
+        certificate, key = self._leaf(device_id, ExtendedKeyUsageOID.CLIENT_AUTH, own_name)
+        return certificate.public_bytes(Encoding.DER), _key_bytes(key, Encoding.DER)
+
+    def _pem_pair(self, name: str, purpose, *extensions: x509.ExtensionType) -> tuple[Path, Path]:
+        certificate_path, key_path = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        if not (certificate_path.exists() and key_path.exists()):
+            certificate, key = self._leaf(name, purpose, *extensions)
+            write_private(key_path, _key_bytes(key, Encoding.PEM))
+            certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM))
+        return certificate_path, key_path
+
+    def _leaf(self, name: str, purpose, *extensions: x509.ExtensionType):
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._builder(_name(name), self._certificate.subject, key.public_key(), _LEAF_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(sign_certificates=False), critical=True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._certificate.public_key())  # type: ignore[arg-type]
+        builder = builder.add_extension(issuer_key, critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(self._key, hashes.SHA256()), key  # type: ignore[arg-type]
+
+    @staticmethod
+    def _builder(subject, issuer, public_key, days: int) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _BACKDATE)
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        )
+
+
+def certificate_name(certificate_der: bytes) -> str:
+    """The name by which the broker tells this certificate of a device from its others. ValueError without one."""
+    certificate = x509.load_der_x509_certificate(certificate_der)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.UniformResourceIdentifier)[0]
+    except (x509.ExtensionNotFound, IndexError):
+        raise ValueError("a certificate without a name of its own") from None
+
+
+def certificate_end_ms(certificate_der: bytes) -> int:
+    """UTC at which a certificate ends, in milliseconds."""
+    return round(1000 * x509.load_der_x509_certificate(certificate_der).not_valid_after_utc.timestamp())
+
+
+def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

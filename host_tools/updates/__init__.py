@@ -1,0 +1,1 @@
+"""Releases: made, signed, pushed, and how far they are."""

@@ -63,7 +63,13 @@ def written(tree: ast.AST) -> str:
 def fold_all(sources: Mapping[str, str], *, strip: bool = False) -> dict[str, str]:
     """Fold every module of a program, text by path (`vigil/core/log.py`), each with the constants of all."""
     constants = public_constants({module_name(path): text for path, text in sources.items()})
-    return {path: fold(text, constants, strip=strip) for path, text in sources.items()}
+    folded = {}
+    for path, text in sources.items():
+        try:
+            folded[path] = fold(text, constants, strip=strip)
+        except UserError as e:
+            raise UserError(f"{path}: {e}", e.hint) from None
+    return folded
 
 
 def module_name(path: str) -> str:

@@ -53,6 +53,11 @@ def test_a_const_that_no_compiler_folds_is_refused(text):
         fold(text, {})
 
 
+def test_what_is_refused_is_named():
+    with pytest.raises(UserError, match="vigil/a.py: a `const`"):
+        fold_all({"vigil/a.py": "A, B = const(1), const(2)\n"})
+
+
 def test_the_stripped_firmware_carries_no_public_constant(tmp_path):
     """The saving is real: names like NO_CONTACT are not even in the name pool of a device."""
     interpreter.compile_sources(

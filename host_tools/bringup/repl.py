@@ -6,6 +6,8 @@ import ast
 import contextlib
 import io
 import json
+import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +80,8 @@ class Repl:
         )
         with self._plainly():
             self._transport = SerialTransport(port, timeout=_READ_S)
+        if port.startswith("socket://"):
+            self._hurry()
         try:
             self._enter(False)
             self.resets = self._glance(_PLATFORM, None) not in _PC if soft_reset is None else soft_reset
@@ -112,6 +116,13 @@ class Repl:
                 yield
         except (self._error, OSError, ValueError) as e:
             raise self._silent from e
+
+    def _hurry(self) -> None:
+        """On a socket: small writes that are each answered are not gathered, and a read waits instead of asking."""
+        opened: Any = self._transport.serial
+        with socket.socket(fileno=os.dup(opened.fileno())) as same:
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._transport.is_pty = True
 
     def _enter(self, soft_reset: bool) -> None:
         """Knock again and again: a board that is starting, or restarting, hears Ctrl-C in the window of boot.py."""

@@ -56,16 +56,24 @@ class _File:
             self._disk.files[self._name].extend(data[: len(data) // 2])  # torn
             raise
         self._disk.files[self._name].extend(data)
+        if self._disk.refuse_after:
+            self._disk.refuse_after -= 1
+            if not self._disk.refuse_after:
+                raise OSError(5, "written, and an error all the same")
 
 
 class Disk:
-    """The functions of `os` that the journal uses, and open. left: operations until the power fails."""
+    """The functions of `os` that the journal uses, and open.
+
+    left: operations until the power fails. refuse_after: writes until one is done, and says that it failed.
+    """
 
     def __init__(self, room=1 << 30, atomic=False):
         gc.collect()  # the disk before this one
         self.files = {}
         self.atomic = atomic
         self.left = 1 << 30
+        self.refuse_after = 0
         self.room = room
         self.read = 0
 
@@ -227,6 +235,30 @@ def test_a_half_written_record_burns_its_sequence():
     d.start()
     assert d.journal.waiting(9) == [1, 3] and d.journal.read(1) == first and d.journal.read(3) == third
     assert d.journal.damaged == 1
+
+
+def test_a_record_that_is_whole_after_a_failed_write_is_not_sealed_again_under_another_sequence():
+    for before in (0, 1):  # in a new segment, and in one that is open
+        d = Device(Disk())
+        sent = [d.seal() for _ in range(before)]
+        d.disk.refuse_after = 2  # head, payload
+        sent.append(d.seal())
+        d.journal.offer(1, 9)
+        assert d.journal.waiting(9) == list(range(1, before + 2)) and d.journal.gone == []
+        sent.append(d.seal())
+        d.start()
+        assert [d.journal.read(seq) for seq in d.journal.waiting(9)] == sent and d.journal.damaged == 0
+
+
+def test_a_record_of_which_only_the_head_was_written_is_never_offered():
+    d = Device(Disk())
+    first = d.seal()
+    d.disk.refuse_after = 1
+    _raises(d.seal)
+    third = d.seal()
+    d.journal.offer(1, 9)
+    assert d.journal.waiting(9) == [1, 3] and d.journal.gone == [[2, 2]]
+    assert [d.journal.read(seq) for seq in (1, 3)] == [first, third]
 
 
 def test_what_flash_holds_is_signed_after_a_failure_of_the_signer():

@@ -145,7 +145,8 @@ class Journal:
                     file.write(payload)
                 break
             except OSError as e:
-                self._refused(segment)
+                if self._written(segment, head, payload):
+                    break
                 if not self._shrink() or seq != self.next_seq:
                     raise StoreError("journal: cannot write, errno %d" % e.errno)
         self.next_seq = seq + 1
@@ -264,19 +265,32 @@ class Journal:
         except OSError:
             pass  # after the next start it may wait once more
 
-    def _refused(self, segment) -> None:
-        """After a write that failed: a sequence that may stand in the file is not used for another payload."""
+    def _written(self, segment, head: bytes, payload: bytes) -> bool:
+        """After a write that failed: tell whether the record is there all the same.
+
+        It then counts: sealed once more under the next sequence, its readings would be stored twice. A sequence of
+        which only a part may be there is used for nothing else.
+        """
+        before = segment[_SIZE]
+        name = self._file(segment)
+        size = before
         try:
-            size = self._os.stat(self._file(segment))[6]
+            size = self._os.stat(name)[6]
+            if size == before + len(head) + len(payload):
+                with self._open(name, "rb") as file:
+                    file.seek(before)
+                    if file.read(len(head)) == head and file.read(len(payload)) == payload:
+                        return True
         except OSError:
-            return  # not even the file was made
-        if size != segment[_SIZE]:
+            pass  # not even the file was made, or it cannot be read
+        if size != before:
             self.next_seq += 1
             self._forget()
             segment[_MARKS] |= _UNSOUND
-            if not segment[_SIZE]:
+            if not before:
                 self._segments.append(segment)  # so that it goes when nothing before it waits
                 segment[_SIZE] = size
+        return False
 
     def _shrink(self) -> bool:
         """Make room: the oldest segment with vitals loses them, else the oldest goes. Return whether any was made."""

@@ -73,9 +73,9 @@ def measure(recording: Recording) -> Series:
 
 
 def reference(recording: Recording, kind: str, series: Series) -> np.ndarray:
-    """Truth of `kind` over the window of each reading."""
-    pairs = zip(series.start_s, series.end_s, strict=True)
-    return np.array([recording.truth_mean(kind, a, b) for a, b in pairs])
+    """Truth of `kind` over the window of each reading: a rate's own, 8 s of saturation."""
+    start_s, end_s = (series.t_s - 8, series.t_s) if kind == "spo2" else (series.start_s, series.end_s)
+    return np.array([recording.truth_mean(kind, a, b) for a, b in zip(start_s, end_s, strict=True)])
 
 
 def ecg_beats_s(recording: Recording) -> np.ndarray:

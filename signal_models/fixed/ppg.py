@@ -14,8 +14,8 @@ import numpy as np
 from signal_models.design import ppg as design
 
 TICK, WINDOW, WINDOW_MIN = 25, 200, 70  # decimated samples: 1 s, 8 s, 2.8 s
-SPANS = 300, 400  # of beats that count: 12 s; 16 s where intervals are not alike
-BEFORE, EARLY = 10, 175
+SPANS = 400, 500  # of beats that count: 16 s; 20 s where intervals are not alike
+BEFORE, EARLY, LEARN, APART_X10 = 10, 225, 400, 40
 SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
 REPEATS, CLEAR, VERY_CLEAR = 400, 700, 800
@@ -228,6 +228,18 @@ def period_q8(acf: np.ndarray) -> tuple[int, int]:
     return fine, int(acf[lag])
 
 
+def _mended(intervals: list[int], middle: int) -> list[int]:
+    """Intervals with each neighbouring two that are shorter than the middle and together equal to it, all within an
+    eighth, put together; from the newest on.
+    """
+    out: list[int] = []
+    for v in reversed(intervals):
+        if out and 8 * max(v, out[-1]) < 7 * middle and 8 * abs(v + out[-1] - middle) <= middle:
+            v += out.pop()
+        out.append(v)
+    return out[::-1]
+
+
 def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) -> None:
     """Pulse rate and its quality from onsets (1/256 decimated samples) and the autocorrelation.
 
@@ -245,10 +257,14 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
                 recent = recent[i:]
                 break
         intervals = np.diff(recent)
+        if len(intervals) < 2:
+            n = len(intervals)
+            break
+        middle = int(np.sort(intervals)[len(intervals) >> 1])
+        intervals = np.array(_mended(intervals.tolist(), middle))
         n = len(intervals)
         if n < 2:
             break
-        middle = int(np.sort(intervals)[n >> 1])
         off = np.abs(intervals - middle)
         alike = int((8 * off <= middle).sum())
         if 8 * alike >= 7 * n:
@@ -273,11 +289,11 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
         quality = clarity * (100 if agree else 60) >> 10
     elif agree or (here >= REPEATS and 4 * here >= 3 * clarity):
         quality = (here * 100 >> 10) * (n + alike) // (2 * n)
-    elif (noise_q4 >= 1 or tick.age < SPANS[1]) and clarity >= VERY_CLEAR and not multiple:
+    elif (noise_q4 >= 1 or tick.age < LEARN) and clarity >= VERY_CLEAR and not multiple:
         period, quality = True, 45
     else:
         quality = min(75 - int(np.abs(np.diff(intervals)).sum()) * 150 // int(intervals.sum()), 48)
-    if short or 4 * alike < 3 * n:
+    if short or 4 * alike < 3 * n or (not period and abs(value - by_period) > APART_X10):
         quality = min(quality, 48)
     if period:
         value = by_period
@@ -292,8 +308,8 @@ class Contact:
     def __init__(self) -> None:
         self.without_pulse, self.loose, self.steady, self.dc = 11, 0, 0, 0
 
-    def step(self, tick: Tick, dc: int) -> None:
-        """Judge a second; dc in 8 counts."""
+    def step(self, tick: Tick, dc: int, saturation: bool) -> None:
+        """Judge a second; dc in 8 counts. saturation: SpO2 was sure a second ago."""
         if tick.age == 0:
             self.__init__()
             tick.contact = 1
@@ -305,7 +321,7 @@ class Contact:
         else:
             self.loose = max(self.loose - 1, 0)
         self.dc = dc
-        pulse = tick.settled and tick.quality_pct >= 30 and tick.pi_x1000 >= 30
+        pulse = (saturation or (tick.settled and tick.quality_pct >= 30)) and tick.pi_x1000 >= 30
         self.without_pulse = 0 if pulse else min(self.without_pulse + 1, 11)
         tick.contact = 4 if self.loose else 2 if self.without_pulse <= 10 else 3 if tick.age >= 250 else 0
 
@@ -364,11 +380,11 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
     slow = f.slow.tolist()
     beats, onsets, heights = Beats(), [], []
     contact = Contact()
-    spo2 = (-1, 0)
+    spo2, sure = (-1, 0), False
     for n in range(len(x)):
         age = int(f.age[n])
         if n and age <= 1 and f.age[n - 1] > 1:
-            beats, onsets, heights, spo2, contact = Beats(), [], [], (-1, 0), Contact()
+            beats, onsets, heights, spo2, sure, contact = Beats(), [], [], (-1, 0), False, Contact()
         if age:
             found = beats.step(slow, n)
             if found:
@@ -392,7 +408,8 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
         last = sorted(heights[-8:])
         dc = int(f.dc_q8[n, pulse]) >> 8
         tick.pi_x1000 = (last[len(last) >> 1] if last else 0) * 12500 // ((dc >> 5) + 1)
-        contact.step(tick, dc)
+        contact.step(tick, dc, sure)
+        sure = False
         width = min(width, contact.steady)
         if red >= 0 and ir >= 0 and width >= WINDOW_MIN:
             part = slice(n - width + 1, n + 1)
@@ -402,5 +419,5 @@ def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative
             ratio_of_ratios(tick, f.pulse[part, red], f.pulse[part, ir], dc_red, dc_ir)
             if tick.spo2_x10 < 0:
                 tick.spo2_x10, tick.r_q12 = spo2
-            spo2 = tick.spo2_x10, tick.r_q12
+            spo2, sure = (tick.spo2_x10, tick.r_q12), tick.spo2_sure
     return result

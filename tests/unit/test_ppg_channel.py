@@ -27,6 +27,7 @@ from vigil.core.records import (
     SampleBlock,
 )
 from vigil.estimators.ppg_channel import PpgChannel
+from vigil.estimators.pulse_rate import PulseRate
 
 # One pulse in 32 steps, 0..1000: systole, notch, dicrotic wave, run-off.
 WAVE = (0, 90, 290, 540, 770, 920, 990, 1000, 960, 880, 780, 680, 590, 520, 480, 470, 470, 460, 430, 390, 340, 290, 240)
@@ -71,6 +72,20 @@ def test_a_clean_pulse():
     gaps = [onsets_q8[i + 1] - onsets_q8[i] for i in range(len(beats) - 1)]
     assert len(gaps) >= 9 and all(abs(g - 80 * 256) < 256 for g in gaps)
     assert all(abs(b.t_ms - b.index * 10) <= 10 for b in beats)
+
+
+def test_a_beat_split_by_an_artefact_counts_once():
+    rate = PulseRate()
+    onset_q8 = 0
+    for interval in (25, 25, 9, 16, 25, 25, 15, 10, 25, 25, 25, 25, 25):
+        onset_q8 += interval << 8
+        rate.beat(onset_q8, 100)
+    silent = array("h", bytes(512))
+    rate.evaluate(silent, 0, onset_q8 >> 8, 300, 0)
+    assert rate.bpm_x10 == 600
+    rate.beat(onset_q8 + (8 << 8), 100)  # half of one alone is no beat, either
+    rate.evaluate(silent, 0, (onset_q8 >> 8) + 10, 300, 0)
+    assert rate.bpm_x10 == 600
 
 
 def test_blocks_may_be_cut_anywhere():

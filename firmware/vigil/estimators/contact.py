@@ -29,7 +29,7 @@ class Contact:
         self._dc = 0
 
     def evaluate(self, age: int, dc: int, beats: bool, pi_x1000: int):
-        """age: samples since light came back, 0: none does. dc: 8 counts, < 2**21. beats: a pulse rate was shown.
+        """age: samples since light came back, 0: none does. dc: 8 counts, < 2**21. beats: a pulse was seen.
 
         pi_x1000: perfusion in 0.001 %, 0 without beats.
         """

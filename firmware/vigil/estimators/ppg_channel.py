@@ -247,7 +247,9 @@ class PpgChannel:
         dc = state[ppg_front.DC + 5 * self._pulse_column] >> 8
         # height / 2 counts over dc / 8 counts, in 0.001 %: height * 400000 / dc.
         self._pi_x1000 = pulse.height() * 12500 // ((dc >> 5) + 1)
-        self.contact.evaluate(age, dc, pulse.reason == PRESENT, self._pi_x1000)
+        # A pulse too uneven for a rate still tells of skin where red and infrared agreed on it a second ago.
+        pulses = pulse.reason == PRESENT or self.spo2.reason == PRESENT
+        self.contact.evaluate(age, dc, pulses, self._pi_x1000)
         if self._red_column >= 0 and self._ir_column >= 0 and age:
             dc_red = state[ppg_front.DC + 5 * self._red_column] >> 8
             dc_ir = state[ppg_front.DC + 5 * self._ir_column] >> 8

@@ -1,10 +1,10 @@
-"""Pulse rate from the beats of the last 12 s, checked against the period of the last 8 s.
+"""Pulse rate from the beats of the last 16 s, checked against the period of the last 8 s.
 
-The value is beats over time, of 16 s where intervals are not alike. Where most are, one that is half as long again is a
-missed pulse and one half as short an artefact, and neither counts. Quality is how well the wave repeats itself after
-the beats' interval, less for intervals that are not alike; where it does not repeat, the pulse is irregular or the
-beats are noise, and they are the less believed the more each interval differs from the one before. docs/adr/0016,
-0030.
+The value is beats over time, of 20 s where intervals are not alike. Two neighbours that make one usual interval
+together are one, split by an artefact. Where most are alike, one that is half as long again is a missed pulse, and does
+not count. Quality is how well the wave repeats itself after the beats' interval, less for intervals that are not alike;
+where it does not repeat, the pulse is irregular or the beats are noise, and they are the less believed the more each
+interval differs from the one before. docs/adr/0016, 0030, 0033.
 """
 
 from array import array
@@ -18,14 +18,14 @@ _FIRST = const(5)  # lags searched: 300 bpm ...
 _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
 _WINDOW_MIN = const(70)  # and the least: 2.8 s
-_SPAN_Q8 = const(300 * 256)  # beats that count: the last 12 s, of which the newest second may not be certain yet;
-_LONG_Q8 = const(400 * 256)  # 16 s where intervals are not alike
-_LONG = const(400)  # samples of light in which a very clear period tells, too: the detector is still learning
+_SPAN_Q8 = const(400 * 256)  # beats that count: the last 16 s, of which the newest second may not be certain yet;
+_LONG_Q8 = const(500 * 256)  # 20 s where intervals are not alike
+_LEARN = const(400)  # samples of light in which a very clear period tells, too: the detector is still learning
 _GAP_Q8 = const(0xFFFF)  # beats before a longer pause (10 s) do not count
 _BEFORE = const(10)  # samples before the first onset that were looked at
 _SURE_SPAN_Q8 = const(100 * 256)  # 4 s of intervals: the least that a quality of 50 rests on
-_EARLY = const(175)  # samples of light in which the period alone may tell, unsurely
-_BEATS = const(64)  # ring of beats: 12 s at 300 bpm and some
+_EARLY = const(225)  # samples of light in which the period alone may tell, unsurely
+_BEATS = const(64)  # ring of beats: 16 s at 240 bpm
 _FRESH_Q8 = const(75 * 256)  # without a beat for 3 s there is no pulse
 _MASK = const(0x3FFFFFFF)  # onset times: 1/256 samples, modulo 2**30 (46 h)
 _BPM_X10 = const(60 * 10 * 25)  # bpm * 10 = this / period in samples
@@ -34,6 +34,7 @@ _BPM_X10 = const(60 * 10 * 25)  # bpm * 10 = this / period in samples
 _REPEATS = const(400)  # at the beats' interval: it confirms them
 _CLEAR = const(700)  # the period is believed where there is much noise
 _VERY_CLEAR = const(800)  # and where there is some, and the beats do not confirm it
+_APART_X10 = const(40)  # beats and period that differ by more (0.1 bpm) are not both right
 _QUALITY_MIN = const(30)
 
 
@@ -84,7 +85,7 @@ class PulseRate:
         scale(ring, column, count, n, self.window)
         autocorrelate(self.window, n, _FIRST, _LAST, self._acf)
         self._find_period()
-        self._combine(count, noise_q4, age < _LONG)
+        self._combine(count, noise_q4, age < _LEARN)
 
     def height(self) -> int:
         """Median height of the last (at most 8) beats, half counts; 0 without beats."""
@@ -138,21 +139,33 @@ class PulseRate:
         tail_q8 = (now_q8 - newest) & _MASK
         intervals = self._interval_q8
         for limit_q8 in (_SPAN_Q8, _LONG_Q8):
-            n = rough_q8 = span_q8 = 0
+            n = span_q8 = 0
             for i in range(1, self._n):
                 t = times[(self._at - 1 - i) % _BEATS]
                 ibi_q8 = ((newest - t) & _MASK) - span_q8
                 if (now_q8 - t) & _MASK > limit_q8 or ibi_q8 > _GAP_Q8:
                     break
                 span_q8 += ibi_q8
-                if n:
-                    rough_q8 += abs(ibi_q8 - intervals[n - 1])
                 intervals[n] = ibi_q8
                 self._sort_in(ibi_q8, n)
                 n += 1
             middle = self._sorted[n >> 1]
-            alike = m = kept_q8 = 0
+            short_q8 = middle - (middle >> 3)
+            last_q8 = middle
+            k = n
+            n = 0
+            for i in range(k):
+                ibi_q8 = intervals[i]
+                # Two below the middle: at least two more are not, in 20 s; so their sum fits 16 bits.
+                if ibi_q8 < short_q8 and last_q8 < short_q8 and abs(ibi_q8 + last_q8 - middle) * 8 <= middle:
+                    n -= 1
+                    ibi_q8 += last_q8
+                intervals[n] = last_q8 = ibi_q8
+                n += 1
+            alike = m = kept_q8 = rough_q8 = 0
             for i in range(n):
+                if i:
+                    rough_q8 += abs(intervals[i] - intervals[i - 1])
                 off_q8 = abs(intervals[i] - middle)
                 if off_q8 * 8 <= middle:
                     alike += 1
@@ -192,7 +205,7 @@ class PulseRate:
             quality = 45
         else:
             quality = min(75 - rough_q8 * 150 // span_q8, 48)
-        if short or alike * 4 < n * 3:
+        if short or alike * 4 < n * 3 or (not whole and abs(value - by_period) > _APART_X10):
             quality = min(quality, 48)
         if whole:
             value = by_period

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,11 @@ from pathlib import Path
 from host_tools.errors import UserError
 from host_tools.image.fold import fold_all, module_name
 from host_tools.image.link import link, reached
-from host_tools.paths import BOARDS, FIRMWARE
+from host_tools.image.names import rename, spoken
+from host_tools.image.texts import move
+from host_tools.paths import BOARDS, FIRMWARE, ROOT
 
+_OTHERS = (FIRMWARE / "vigil" / "hal.py", ROOT / "host_tools" / "bringup" / "agent.py")  # who speak to a lean device's
 CHIP_NAMES = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
 
 
@@ -97,14 +101,24 @@ class Profile:
 
     def program(self, sensors: Iterable[str], own: Mapping[str, Path]) -> dict[str, str]:
         """Sources as a device carries them, by path: the profile's modules and the board's `own`, folded and linked."""
+        return self.made(sensors, own)[0]
+
+    def made(self, sensors: Iterable[str], own: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """Return the program, and which of our names each of its names stands for; none where nothing is linked."""
         files = {file.relative_to(FIRMWARE).as_posix(): file for file in self.modules(sensors).values()}
         files |= {f"{name}.py": file for name, file in own.items()}
         texts = fold_all({path: file.read_text() for path, file in files.items()}, strip=True)
         paths = {module_name(path): path for path in texts}
         program = {name: texts[path] for name, path in paths.items()}
+        if not self.linked:
+            return texts, {}
+        program = move(program)
+        paths |= {name: name.replace(".", "/") + ".py" for name in program.keys() - paths.keys()}
         packages = {name for name, path in paths.items() if path.endswith("/__init__.py")}
         group = [name for start in self.linked for name in reached(program, start) if name not in packages]
-        return {paths[name]: text for name, text in link(program, dict.fromkeys(group), self.doors).items()}
+        program = link(program, dict.fromkeys(group), self.doors)
+        program, meant = rename(program, {word for file in _OTHERS for word in spoken(ast.parse(file.read_text()))})
+        return {paths[name]: text for name, text in program.items()}, meant
 
 
 def profile(name: str) -> Profile:
@@ -117,8 +131,6 @@ def profile(name: str) -> Profile:
 
 def _reached(every: dict[str, Path], roots: list[str]) -> set[str]:
     """Modules that `roots` import, directly or not, also inside functions; with their packages."""
-    import ast
-
     todo, seen = list(roots), set()
     while todo:
         name = todo.pop()

@@ -43,13 +43,15 @@ _NAMESPACE = uuid.UUID("8b0f8f4e-5c3e-5d0c-9a55-6f1f0f2a7f10")  # of serial numb
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """files: content by path on the device. filesystem: the partition's bytes."""
+    """files: content by path on the device. filesystem: the partition's bytes. names: what of ours the names stand for
+    that a device with linked modules has in their place (host_tools.image.names)."""
 
     board: Board
     profile: str
     arch: str
     files: dict[str, bytes]
     filesystem: bytes
+    names: dict[str, list[str]]
 
     @property
     def mpy_bytes(self) -> int:
@@ -68,7 +70,7 @@ def build(board: Board, profile_name: str | None = None, *, arch: str | None = N
     Raises UserError when a profile is unknown, a module does not compile or the files do not fit.
     """
     chosen = profile(profile_name or board.profile)
-    program = chosen.program(board.sensors, board.sources())
+    program, names = chosen.made(board.sensors, board.sources())
     files = {f"{name}.py": (FIRMWARE / f"{name}.py").read_bytes() for name in _LOADER}
     modules = {path: text for path, text in program.items() if path not in files}
     with tempfile.TemporaryDirectory() as scratch:
@@ -80,7 +82,7 @@ def build(board: Board, profile_name: str | None = None, *, arch: str | None = N
         number=0, version=version("vigil-monitor"), model=board.name, profile=chosen.name, files=slot_files(files)
     )
     files = dict(sorted(files.items()))
-    image = Image(board, chosen.name, arch or board.arch, files, pack(files, board.vfs_bytes))
+    image = Image(board, chosen.name, arch or board.arch, files, pack(files, board.vfs_bytes), names)
     if image.file_bytes > LIMIT_BYTES:
         raise UserError(
             f"the image has {image.file_bytes} bytes of files, the limit is {LIMIT_BYTES}", "leave modules out"
@@ -162,6 +164,7 @@ def manifest(image: Image, firmware: esp_image.Firmware | None = None) -> dict:
         "mpy_bytes": image.mpy_bytes,
         "file_bytes": image.file_bytes,
         "files": [{"path": path, "size": len(c), "sha256": _sha256(c)} for path, c in image.files.items()],
+        "names": image.names,
     }
     if firmware is not None:
         said["micropython"] = {"version": firmware.version, "size": len(firmware.data), "sha256": firmware.sha256}

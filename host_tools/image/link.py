@@ -89,7 +89,7 @@ def _order(members: Mapping[str, ast.Module], program: Mapping[str, ast.Module])
     needs = {}
     for name, tree in members.items():
         found = {needed for node in tree.body for needed in _imported(node)} - {name}
-        needs[name] = found & members.keys()
+        needs[name] = sorted(found & members.keys())  # a set's order is another in each process
         for other in found & program.keys() - members.keys():
             if any(set(_imported(node)) & members.keys() for node in ast.walk(program[other])):
                 raise UserError(f"{name} is linked and loads {other}, which needs what is linked", "link that, too")

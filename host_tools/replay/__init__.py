@@ -78,7 +78,8 @@ def replay(
 
     ecg: (n,) mV. ppg: (n, k) with columns named by ppg_channels (`red`, `ir`, `green`; a name may stand twice), raw
     counts, or ppg_unit="relative" for a pulse without a meaningful DC (contact and SpO2 are then not judged).
-    accel: (n, 3) g. Rates in Hz, any. NaN marks lost samples. engine: one of ENGINES.
+    accel: (n, 3) g. Rates in Hz, any. NaN marks lost samples: a lead
+    that is off in the ECG, a gap in light and acceleration; up to 20 ms of them are bridged. engine: one of ENGINES.
     Raises UserError for a shape, rate, name or engine that cannot be.
     """
     engines.check(engine)

@@ -14,6 +14,7 @@ from host_tools.errors import UserError
 from vigil.core import records
 
 BLOCK_S = 0.1
+BRIDGED_S = 0.02  # a file's drop-out of one sample, or so long, is no gap: no chain could tell it from its filters
 TAIL_S = 1.0  # the last value stands still for so long, so that beats still being decided come out
 RATES_HZ = {records.ECG: 250, records.PPG: 100, records.ACC: 50}  # DESIGN.md section 6
 PPG_COLUMNS = {"red": records.RED, "ir": records.IR, "green": records.GREEN}
@@ -98,6 +99,9 @@ def _prepare(x: npt.ArrayLike, fs: float | None, what: str, columns: int, source
     if lost.any():
         good = np.flatnonzero(~lost)
         array = np.stack([np.interp(np.arange(len(array)), good, array[good, k]) for k in range(columns)], axis=1)
+        inside = np.flatnonzero(np.diff(good) <= max(2, BRIDGED_S * fs + 1))
+        for k in inside:
+            lost[good[k] : good[k + 1]] = False
     fs_out = RATES_HZ[source]
     out = resample(array, fs, fs_out)
     nearest = np.minimum((np.arange(len(out)) * fs / fs_out).round().astype(int), len(lost) - 1)

@@ -5,6 +5,7 @@ import pytest
 
 from host_tools.errors import UserError
 from host_tools.replay import frontend, replay, rhythm_from_rr
+from signal_models.synth.wearer import wearer
 from vigil.core import records
 
 
@@ -57,6 +58,26 @@ def test_lost_samples_become_a_gap_or_a_lead_off():
     blocks = frontend.interleave([frontend.ppg_stream(counts, 100, ("red", "ir"), "counts")])
     times = {b.t0_ms: b.flags for b in blocks}
     assert 4500 not in times and times[5000] & records.GAP and not times[5100] & records.GAP
+
+
+@pytest.mark.parametrize("engine", ["cpython", "micropython"])
+def test_lost_samples_of_any_source_and_length_are_gaps_to_the_chains(engine):
+    made = wearer(24, 3)
+    assert made.ecg is not None and made.ppg is not None and made.beats_s is not None
+    rng = np.random.default_rng(3)
+    ecg, ppg, accel = made.ecg.copy(), made.ppg.astype(float), rng.normal(0, 0.02, (1200, 3))
+    ecg[2500:3000] = np.nan
+    ppg[:150, 0], ppg[-100:] = np.nan, np.inf
+    accel[600:700, 2] = np.nan
+    for x in (ecg, ppg, accel):
+        x[rng.integers(0, len(x) // 3, 20) * 3] = np.nan  # and drop-outs of a sample
+    got = replay(ecg=ecg, ecg_fs=250, ppg=ppg, ppg_fs=100, accel=accel, accel_fs=50, engine=engine)
+    assert not [t for t in got.ecg_beats_s if 10.1 < t < 12]
+    kept = [t for t in made.beats_s if 4 < t < 9]
+    assert all(np.abs(got.ecg_beats_s - t).min() < 0.05 for t in kept)
+    rates = [r for r in got.of("pulse_rate") if not r.withheld]
+    assert rates and all(r.t_start_s >= 1.5 for r in rates)
+    assert all(np.isfinite(r.value) for r in got.readings if r.value is not None)
 
 
 def test_sources_arrive_in_the_order_of_time():

@@ -1,7 +1,7 @@
 """Recordings: which data sets are known, how a user gets them, and how any file becomes a Recording.
 
 `load(path)` asks the modules named in LOADERS, in order, whether they claim the path; each has
-`claims(path) -> bool` and `load(path) -> Recording`. A new format is a new module and its name in LOADERS.
+`claims(path) -> bool` and `load(path) -> Recording`. What is of no known set is read by host_tools.recordings.
 Nothing of the data is in this repository.
 """
 
@@ -10,10 +10,14 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from host_tools.errors import UserError
 from host_tools.paths import data_dir
 from signal_models.recording import Recording
+
+if TYPE_CHECKING:
+    from host_tools.recordings import Options
 
 LOADERS = (
     "mitdb",
@@ -23,9 +27,7 @@ LOADERS = (
     "oxiwear",
     "max30102",
     "weda_fall",
-    "wfdb_record",
-    "table",
-)  # the particular before the general
+)
 
 
 @dataclass(frozen=True)
@@ -158,13 +160,13 @@ def records(name: str) -> list[Path]:
     return sorted(p for p in folder(name).glob(KNOWN[name].pattern) if p.is_file())
 
 
-def load(path: str | Path) -> Recording:
-    """Read any recording that a loader knows: a WFDB record (with or without suffix), csv, npz, ...
+def load(path: str | Path, options: Options | None = None) -> Recording:
+    """Read any recording: of a known data set, or one's own. options: what the file does not say itself.
 
     Raises UserError when the path is not a recording, with what would have been one.
     """
     path = Path(path)
-    for name in LOADERS:
+    for name in LOADERS if not options else ():
         loader = importlib.import_module(f"signal_models.datasets.{name}")
         if loader.claims(path):
             try:
@@ -173,7 +175,6 @@ def load(path: str | Path) -> Recording:
                 raise
             except Exception as e:  # parsers of others raise anything on a broken file
                 raise UserError(f"`{path}` cannot be read: {e or type(e).__name__}", "is the file complete?") from e
-    hint = "a recording is a WFDB record (name.hea), a csv with a header line, or an npz; see `vigil data`"
-    if not path.exists() and not path.with_suffix(".hea").exists():
-        raise UserError(f"there is no recording at `{path}`", hint)
-    raise UserError(f"`{path}` is not a recording", hint)
+    from host_tools import recordings
+
+    return recordings.load(path, options)

@@ -5,8 +5,9 @@ import pytest
 import wfdb
 
 from host_tools.errors import UserError
+from host_tools.recordings import npz_file
 from signal_models import datasets
-from signal_models.datasets import nstdb, table
+from signal_models.datasets import nstdb
 from signal_models.metrics.beats import heart_rate_series, match, score
 from signal_models.recording import Recording
 
@@ -71,11 +72,11 @@ def test_csv_and_npz(tmp_path):
     assert r.ecg_fs == pytest.approx(250) and r.ecg is not None and r.ecg.max() == pytest.approx(0.049)
     assert r.beats_s is not None and len(r.beats_s) == 5
     r.truth["heart_rate"] = heart_rate_series(r.beats_s)
-    table.save(r, tmp_path / "own.npz")
+    npz_file.save(r, tmp_path / "own.npz")
     again = datasets.load(tmp_path / "own.npz")
     assert np.array_equal(again.ecg, r.ecg) and np.array_equal(again.truth["heart_rate"][1], r.truth["heart_rate"][1])
     ppg = Recording("p", ppg=np.ones((400, 1)), ppg_fs=100.0, ppg_channels=("green",), ppg_unit="relative")
-    table.save(ppg, tmp_path / "p.npz")
+    npz_file.save(ppg, tmp_path / "p.npz")
     again = datasets.load(tmp_path / "p.npz")
     assert again.ppg_channels == ("green",) and again.ppg_unit == "relative" and again.ppg_fs == 100
 

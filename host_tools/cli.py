@@ -157,6 +157,47 @@ def waveforms(
                 print(f"{strip.name}  {strip.seconds:6.1f} s  {strip.why}  {written}".rstrip())
 
 
+waveform = typer.Typer(no_args_is_help=True, help="Ask a device for its ECG and light, by signed order.")
+app.add_typer(waveform, name="waveform")
+
+
+@waveform.command("start")
+def waveform_start(
+    device: Annotated[str, typer.Option(help="name or id of a device")],
+    seconds: Annotated[int, typer.Option(help="for so long, at most an hour", min=1)] = 60,
+    state: Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Let a device send everything that it measures from now on, for so many seconds."""
+    from host_tools.ingest.order_command import stream
+
+    stream(device, seconds, state, as_json=as_json)
+
+
+@waveform.command("stop")
+def waveform_stop(
+    device: Annotated[str, typer.Option(help="name or id of a device")],
+    state: Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Let a device send readings alone again."""
+    from host_tools.ingest.order_command import stream
+
+    stream(device, 0, state, as_json=as_json)
+
+
+@waveform.command("status")
+def waveform_status(
+    device: Annotated[str, typer.Option(help="name or id of a device")],
+    state: Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Say whether a device has taken its last order."""
+    from host_tools.ingest.order_command import status
+
+    status(device, state, as_json=as_json)
+
+
 @app.command()
 def power(
     board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from host_tools.errors import UserError
 from host_tools.eventlog import EventLog
+from host_tools.ingest.orders import Giving
 from host_tools.ingest.silence import Holes, Silence
 from host_tools.ingest.store import Store, Transaction, now_ms, sqlite_url
 from host_tools.sources.mqtt import Message, MqttSource
@@ -91,22 +92,26 @@ class Gateway:
         self._holes = Holes(ask_s)
         self._look_s = 0.0  # when to look again who is enrolled
         self._updates = Serving(store, source, log)
+        self._orders = Giving(store, source, log)
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. What is not committed by then stays with the broker and the devices."""
         self._source.start()
         try:
             while not stop.is_set():
-                taken = self._source.take(_TAKE, _TAKE_TIMEOUT_S)
-                messages = [message for message in taken if not message.update]
-                for message in taken:
-                    if message.update:
-                        self._updates.answer(message.device, message.payload)
-                if messages:
-                    self.handle(messages, stop)
+                self.take(self._source.take(_TAKE, _TAKE_TIMEOUT_S), stop)
                 self.watch(now_ms() / 1000)
         finally:
             self._source.stop()
+
+    def take(self, taken: Sequence[Message], stop: threading.Event) -> None:
+        """Answer what is about updates and orders, commit the rest."""
+        for message in taken:
+            if message.update and not self._orders.answer(message.device, message.payload):
+                self._updates.answer(message.device, message.payload)
+        messages = [message for message in taken if not message.update]
+        if messages:
+            self.handle(messages, stop)
 
     def handle(self, messages: Sequence[Message], stop: threading.Event) -> None:
         """Commit `messages`, however long the database makes us wait, then acknowledge them."""
@@ -120,6 +125,7 @@ class Gateway:
             self._source.done(message)
         self._report(result)
         self._updates.heard(result.acknowledge, result.status)
+        self._orders.heard(result.acknowledge, result.status)
         now_s = now_ms() / 1000
         for device, ranges in result.missing.items():
             self._holes.seen(device, ranges, now_s)

@@ -1,17 +1,20 @@
 """Parsers of the host as fuzzing targets; see parsers.py."""
 
 import contextlib
+from array import array
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from host_tools.ingest import waveform
 from host_tools.ingest.batch import Malformed, decode
+from host_tools.ingest.orders import Giving, Orders
 from host_tools.trust.verify import DeviceState, split, verify
 from host_tools.trust.verify_file import claimed_device
 from host_tools.updates.rollout import Serving
 from vigil.crypto.signer import device_id
 from vigil.wire import envelope
+from vigil.wire.waveform import MOST_BYTES, Encoder
 
 
 class Signer:
@@ -60,6 +63,21 @@ def _waveform(data):
     return took_in
 
 
+def _codec(data):
+    """The firmware's encoder, read back: a byte of columns and width, then samples of two bytes."""
+    columns, wide = 1 + data[0] % 2, data[0] & 2
+    samples = [int.from_bytes(data[i : i + 2], "big", signed=True) for i in range(1, len(data) - 1, 2)]
+    samples = samples[: len(samples) // columns * columns]
+    if wide:
+        samples = [x + 2 * y for x, y in zip(samples, samples[1:] + samples[:1], strict=True)]
+    encoder, out = Encoder(columns, bool(wide)), bytearray(MOST_BYTES)
+    rows = encoder.put(array("i" if wide else "h", samples), 0, len(samples) // columns)
+    if not rows:
+        return False
+    block = bytes(out[: encoder.finish_into(out, 0)])
+    assert waveform.decode(block, columns).ravel().tolist() == samples[: columns * rows], "read otherwise"
+
+
 class _Serving(Serving):
     def __init__(self):
         self.said = 0
@@ -75,9 +93,23 @@ class _Serving(Serving):
 _serving = _Serving()
 
 
+class _NoOrders(Orders):
+    def open(self):
+        return {SIGNER.device_id: (7, b"")}
+
+    def end(self, *_):
+        return False
+
+
+_giving = Giving(None, None, _serving._count)
+_giving._orders = _NoOrders(None)
+
+
 def _wish(data):
+    """As the gateway: what tells how an order went, else what is about an update."""
     before = _serving.said
-    _serving.answer(SIGNER.device_id, data)
+    if not _giving.answer(SIGNER.device_id, data):
+        _serving.answer(SIGNER.device_id, data)
     return _serving.said == before
 
 
@@ -88,6 +120,7 @@ TARGETS = {
     "file": (_file, Malformed),
     "claimed": (_claimed, Malformed),
     "waveform": (_waveform, ()),
+    "codec": (_codec, ()),
     "wish": (_wish, ()),
 }
 

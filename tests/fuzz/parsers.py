@@ -6,7 +6,8 @@ What a parser must raise for bad bytes is part of its target; anything else is a
 from binascii import crc32
 from hashlib import sha256
 
-from vigil.core.errors import LinkError, StoreError
+from vigil.app.orders import read
+from vigil.core.errors import LinkError, StoreError, TrustError
 from vigil.link.mqtt import Mqtt
 from vigil.ota.release import Release
 from vigil.store.journal import EVENT, VITALS, Journal
@@ -31,6 +32,11 @@ def _request(data):
 
 def _update(data):
     assert len(update.decode(data)) in (1, 3)
+
+
+def _order(data):
+    device, number, what, argument = read(data)
+    assert cbor.encode([1, device, number, what, argument]) == data and number > 0
 
 
 def _release(data):
@@ -161,6 +167,7 @@ TARGETS = {
     "request": (_request, ValueError),
     "update": (_update, ValueError),
     "release": (_release, (ValueError, TypeError)),  # vigil.ota.release.opening takes both for malformed
+    "order": (_order, TrustError),
     "mqtt": (_mqtt, LinkError),
     "journal": (_journal, StoreError),
 }

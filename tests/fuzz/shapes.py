@@ -181,7 +181,8 @@ _BATCHES = [
 _ENVELOPES = [cbor2.loads(envelope.seal(host_parsers.SIGNER, cbor2.dumps(b, canonical=True))) for b in _BATCHES[:2]]
 _ACKS = [cbor2.loads(ack.encode([(i, bytes([i] * 32)) for i in range(n)], utc)) for n, utc in ((1, None), (3, 1 << 40))]
 _REQUESTS = [cbor2.loads(request.encode(3, 8)), [1, 2, b"signed manifest"], [1, 3, 7, 512, bytes(100)]]
-_WISHES = [[1, 1, 7, 512, 256], [1, 2, 7, 4, 0]]
+_WISHES = [[1, 1, 7, 512, 256], [1, 2, 7, 4, 0], [1, 3, 7, 0, 0], [1, 3, 0, 2, 0]]
+_ORDERS = [[1, "0011223344556677", 200_000_000, 1, 60], [1, "", 1, 0, 0]]
 _RELEASES = [
     {0: 1, 1: 7, 2: "1.2", 3: "virtual", 4: "full", 5: [6, 3, 10], 6: 1, 7: [3, 200, 4000], 8: bytes(32)},
     {0: 1, 1: 8, 2: "1", 3: "v", 4: "lean", 5: [6, 3, 0], 6: 1, 7: [1, 2, 3], 8: bytes(32), 9: 1 << 41, 10: bytes(32)},
@@ -323,6 +324,21 @@ def _block(rng: random.Random) -> bytes:
     return _checked(block[:-2]) if rng.random() < 0.9 else block
 
 
+def _samples(rng: random.Random) -> bytes:
+    """A byte of how many columns, and how wide; then samples, smooth or wild."""
+    n = rng.randrange(1, 130)
+    step = 1 << rng.randrange(15)
+    x, out = rng.randrange(-32768, 32768), bytearray((rng.randrange(4),))
+    for _ in range(n):
+        x = (
+            max(-32768, min(32767, x + rng.randrange(-step, step + 1)))
+            if rng.random() < 0.97
+            else rng.choice((-32768, 32767, 0))
+        )
+        out += struct.pack(">h", x)
+    return bytes(out)
+
+
 # Target: what makes an input, and its share of all inputs.
 MAKERS = {
     "cbor": (lambda rng: _of(_ANY, rng), 16),
@@ -330,6 +346,7 @@ MAKERS = {
     "request": (lambda rng: _of(_REQUESTS, rng), 6),
     "update": (lambda rng: _of(_REQUESTS, rng), 6),
     "release": (lambda rng: _of(_RELEASES, rng), 6),
+    "order": (lambda rng: _of(_ORDERS, rng), 4),
     "mqtt": (_stream, 24),
     "journal": (_flash, 2),
     "batch": (lambda rng: _of(_BATCHES, rng), 12),
@@ -337,7 +354,8 @@ MAKERS = {
     "sealed": (lambda rng: _of(_BATCHES, rng), 2),
     "file": (_file, 2),
     "claimed": (lambda rng: _of(_ENVELOPES, rng), 2),
-    "waveform": (_block, 1),
+    "waveform": (_block, 2),
+    "codec": (_samples, 1),
     "wish": (lambda rng: _of(_WISHES, rng), 1),
 }
 _NAMES = [name for name, (_, share) in MAKERS.items() for _ in range(share)]

@@ -205,7 +205,7 @@ def test_reasons_are_those_of_the_device():
     import re
 
     found = {}
-    for file in ("vigil/ota/release.py", "vigil/app/trial.py", "vigil/app/update.py"):
+    for file in ("vigil/wire/signed.py", "vigil/ota/release.py", "vigil/app/trial.py", "vigil/app/update.py"):
         found |= dict(re.findall(r"^_?([A-Z_]+) = const\((\d+)\)", (FIRMWARE / file).read_text(), re.M))
     names = [
         "MALFORMED",

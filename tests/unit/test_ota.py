@@ -11,6 +11,7 @@ from vigil.ota import release as rules
 from vigil.ota.slot import Slot
 from vigil.wire import cbor, update
 from vigil.wire.envelope import to_be_signed
+from vigil.wire.signed import BAD_SIGNATURE, MALFORMED
 
 OURS = Signer(bytes(range(32)))
 THEIRS = Signer(bytes(range(1, 33)))
@@ -67,25 +68,25 @@ def manifest_cases():
     return (
         # name, what comes, reason
         ("good", good, 0),
-        ("nothing", b"", rules.MALFORMED),
-        ("not CBOR", b"hello", rules.MALFORMED),
-        ("manifest alone", manifest(), rules.MALFORMED),
-        ("truncated", good[:-1], rules.MALFORMED),
-        ("more behind it", good + b"\x00", rules.MALFORMED),
-        ("too long", signed(manifest(_2="v" * 1000)), rules.MALFORMED),
-        ("an envelope of readings", signed(manifest(), protected=b"\xa1\x01\x27"), rules.MALFORMED),
-        ("unsigned", unsigned, rules.BAD_SIGNATURE),
-        ("signature of zeros", good[:-64] + bytes(64), rules.BAD_SIGNATURE),
-        ("wrong key", signed(manifest(), THEIRS), rules.BAD_SIGNATURE),
-        ("a key of its own, which it brings", signed(manifest(_10=THEIRS.public_key), THEIRS), rules.BAD_SIGNATURE),
-        ("key rotation without the old key", signed(manifest(_10=NEXT.public_key), NEXT), rules.BAD_SIGNATURE),
+        ("nothing", b"", MALFORMED),
+        ("not CBOR", b"hello", MALFORMED),
+        ("manifest alone", manifest(), MALFORMED),
+        ("truncated", good[:-1], MALFORMED),
+        ("more behind it", good + b"\x00", MALFORMED),
+        ("too long", signed(manifest(_2="v" * 1000)), MALFORMED),
+        ("an envelope of readings", signed(manifest(), protected=b"\xa1\x01\x27"), MALFORMED),
+        ("unsigned", unsigned, BAD_SIGNATURE),
+        ("signature of zeros", good[:-64] + bytes(64), BAD_SIGNATURE),
+        ("wrong key", signed(manifest(), THEIRS), BAD_SIGNATURE),
+        ("a key of its own, which it brings", signed(manifest(_10=THEIRS.public_key), THEIRS), BAD_SIGNATURE),
+        ("key rotation without the old key", signed(manifest(_10=NEXT.public_key), NEXT), BAD_SIGNATURE),
         ("key rotation with the old key", signed(manifest(_10=NEXT.public_key)), 0),
-        ("a bit of the manifest", good[:30] + bytes((good[30] ^ 1,)) + good[31:], rules.BAD_SIGNATURE),
-        ("of the future", signed(manifest(_0=2)), rules.MALFORMED),
-        ("a field too many", signed(manifest(_11=1)), rules.MALFORMED),
-        ("half a key", signed(manifest(_10=bytes(31))), rules.MALFORMED),
-        ("number zero", signed(manifest(_1=0)), rules.MALFORMED),
-        ("number beyond all", signed(manifest(_1=1 << 29)), rules.MALFORMED),
+        ("a bit of the manifest", good[:30] + bytes((good[30] ^ 1,)) + good[31:], BAD_SIGNATURE),
+        ("of the future", signed(manifest(_0=2)), MALFORMED),
+        ("a field too many", signed(manifest(_11=1)), MALFORMED),
+        ("half a key", signed(manifest(_10=bytes(31))), MALFORMED),
+        ("number zero", signed(manifest(_1=0)), MALFORMED),
+        ("number beyond all", signed(manifest(_1=1 << 29)), MALFORMED),
         ("other model", signed(manifest(_3="ESP32_GENERIC_S3")), rules.OTHER_MODEL),
         ("other profile", signed(manifest(_4="full")), rules.OTHER_PROFILE),
         ("other .mpy version", signed(manifest(_5=[5, 3, 10])), rules.OTHER_MPY),
@@ -113,7 +114,7 @@ def test_what_failed_before_and_what_has_expired():
     assert refusal(late, utc_ms=1_700_000_000_001) == rules.EXPIRED
     assert refusal(late, utc_ms=1_699_999_999_999) == 0
     assert refusal(late) == 0  # no clock, no judgement
-    assert refusal(signed(manifest()), key=b"") == rules.BAD_SIGNATURE  # never provisioned
+    assert refusal(signed(manifest()), key=b"") == BAD_SIGNATURE  # never provisioned
 
 
 def walked(files=FILES, index=None, **changed):

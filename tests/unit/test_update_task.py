@@ -7,12 +7,13 @@ from binascii import hexlify
 import loader
 from test_ota import BUNDLE, MPY, OURS, manifest, signed
 
-from vigil.app import fetch, trial
+from vigil.app import fetch, steps, trial
 from vigil.app.updates import Updates
 from vigil.core.errors import TrustError
 from vigil.ota import release as rules
 from vigil.ota.slot import Slot
 from vigil.wire import cbor
+from vigil.wire.signed import MALFORMED
 
 
 class Keystore(dict):
@@ -83,7 +84,7 @@ class Flash:
     """Two slots in a folder, the first of them complete and running."""
 
     def __enter__(self):
-        self.before = loader._ROOT, fetch.asyncio, fetch.sys, trial.asyncio
+        self.before = loader._ROOT, fetch.asyncio, fetch.sys, trial.asyncio, steps.asyncio
         fetch.gc = trial.gc = Anything(collect=lambda: None, mem_free=lambda: 30_000)
         loader._ROOT = self.path = "/tmp/vigil-task-" + hexlify(os.urandom(6)).decode()
         for folder in ("", "/a", "/b"):
@@ -91,12 +92,12 @@ class Flash:
         with open(self.path + "/a/release", "wb") as file:
             file.write(manifest(_1=6))
         loader.running, loader.trial = 0, False
-        fetch.asyncio = trial.asyncio = Waiting()
+        fetch.asyncio = steps.asyncio = trial.asyncio = Waiting()
         fetch.sys = Anything(implementation=Anything(_mpy=MPY))
         return self
 
     def __exit__(self, *_):
-        loader._ROOT, fetch.asyncio, fetch.sys, trial.asyncio = self.before
+        loader._ROOT, fetch.asyncio, fetch.sys, trial.asyncio, steps.asyncio = self.before
         loader.running, loader.trial = None, False
         for _ in Slot(self.path, os, open)._remove(self.path):
             pass
@@ -156,7 +157,7 @@ def test_another_offer_ends_it_and_a_refused_one_leaves_nothing():
         for data, why in (
             (signed(manifest(_3="other")), rules.OTHER_MODEL),
             (signed(manifest(_1=6)), rules.NOT_NEWER),
-            (b"nonsense", rules.MALFORMED),
+            (b"nonsense", MALFORMED),
         ):
             assert reason(fetch.fetch(Job(), data)) == why
         assert loader.read()[loader.TRIAL] == 0

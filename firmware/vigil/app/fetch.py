@@ -8,6 +8,7 @@ import sys
 import loader
 from micropython import const
 
+from vigil.app.steps import drive
 from vigil.app.updates import unload
 from vigil.core.errors import TrustError
 from vigil.core.log import INFO, log
@@ -22,16 +23,6 @@ _WAIT_MS = const(15_000)  # for a piece; doubles while none comes
 _WAIT_MAX_MS = const(240_000)
 _BLOCK = const(4096)
 _RESERVE = const(65_536)  # bytes of flash that stay for readings
-
-
-async def _drive(steps):
-    """Run a generator to its end with pauses for the others; return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as e:
-            return e.value
-        await asyncio.sleep_ms(0)
 
 
 async def fetch(job, signed: bytes):
@@ -70,7 +61,7 @@ async def _opened(job, signed):
     """Return what `signed` says, where this device takes it."""
     board = job.monitor.board
     gc.collect()  # what follows takes some 5 KB for a while
-    release = await _drive(opening(signed, board.keystore.get("release.key")))
+    release = await drive(opening(signed, board.keystore.get("release.key")))
     job.offered = release.number
     now_ms = board.clock.ms()
     utc = job.monitor.utc.at(now_ms)
@@ -92,7 +83,7 @@ async def _fetch(job, slot, release, signed):
     if slot.read("offer") == signed:
         slot.resume(release)
     else:
-        await _drive(slot.clear())
+        await drive(slot.clear())
         _, size, _, free = os.statvfs(loader.slot(loader.running))[:4]
         if free * size < release.total_bytes + release.files * _BLOCK + _RESERVE:
             raise TrustError(NO_ROOM)
@@ -109,7 +100,7 @@ async def _fetch(job, slot, release, signed):
             slot.write(piece[2])
             wait_ms = _WAIT_MS
             await asyncio.sleep_ms(_GAP_MS)
-    await _drive(slot.verify())
+    await drive(slot.verify())
     slot.finish()
     loader.try_other(release.number, job.sensors())
     log(INFO, "update", "release %d is complete" % release.number)

@@ -26,6 +26,10 @@ try:
 except ImportError:  # not in this device's profile
     Battery = None
 try:
+    from vigil.app.orders import Orders
+except ImportError:  # not in this device's profile
+    Orders = None
+try:
     from vigil.store.strips import Strips
 except ImportError:  # not in this device's profile
     Strips = None
@@ -86,7 +90,9 @@ class Monitor:
         self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, strips)
         self.publisher.relieve = self.acquisition.relieve
         self.client = self._client(signer.device_id, pipeline)
-        self.updates = self.uplink.updates = Updates(self, signer.device_id)
+        self.updates = Updates(self, signer.device_id)
+        self.orders = Orders(self, signer.device_id) if Orders else None
+        self.uplink.takers = (self.updates, self.orders) if Orders else (self.updates,)
 
     def _client(self, device_id: str, pipeline):
         """Return the link's client, None on a device that was not provisioned: it measures and keeps."""
@@ -153,6 +159,8 @@ class Monitor:
                 status[key] = figure
         if self.battery:
             self.battery.status(status)
+        if self.orders:
+            self.orders.status(status)
         return self.updates.status(status)
 
     async def run(self) -> None:
@@ -172,6 +180,8 @@ class Monitor:
                 asyncio.create_task(keep("uplink", self.uplink.run)),
                 asyncio.create_task(keep("updates", self.updates.run)),
             ]
+            if self.orders:
+                sending.append(asyncio.create_task(keep("orders", self.orders.run)))
         until_ms = getattr(self.board, "until_ms", None)
         if self.battery:
             await self.battery.wait(self.board.clock, until_ms)

@@ -14,7 +14,8 @@ _RUNNING = const(13)  # keys of the status in a batch (SPEC.md)
 _FAILED = const(14)
 _WHY = const(15)
 _ON_TRIAL = const(16)
-_PARTS = ("app.update", "app.trial", "app.fetch", "ota.slot", "ota.release", "crypto.ed25519_verify", "wire.update")
+_PARTS = ("app.update", "app.trial", "app.fetch", "app.steps", "ota.slot", "ota.release", "crypto.ed25519_verify")
+_PARTS += ("wire.signed", "wire.update")
 
 
 class Updates:

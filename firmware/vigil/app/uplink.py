@@ -31,7 +31,7 @@ class Uplink:
 
     def __init__(self, clock, journal, device_id: str, resend_ms: int = 15_000, on_time=None):
         self.client = None
-        self.updates = None  # app.updates.Updates, where there are any: takes its part of the commands
+        self.takers = ()  # app.updates.Updates and the like: take(payload) tells whether a command was theirs
         self.resent = 0
         self.topic = b"v1/" + device_id.encode() + b"/r"
         self.ack_topic = b"v1/" + device_id.encode() + b"/a"
@@ -52,8 +52,10 @@ class Uplink:
         """Take a message from the broker."""
         try:
             if topic == self.command_topic:
-                if not (self.updates and self.updates.take(payload)):
-                    self._asked(*request.decode(payload))
+                for taker in self.takers:
+                    if taker.take(payload):
+                        return
+                self._asked(*request.decode(payload))
                 return
             if topic != self.ack_topic:
                 return

@@ -27,12 +27,10 @@ fetched: what is replayed or out of turn is not looked at. Whoever sends pieces 
 from micropython import const
 
 from vigil.core.errors import TrustError
-from vigil.wire import cbor
-from vigil.wire.envelope import to_be_signed
+from vigil.wire import cbor, signed
+from vigil.wire.signed import MALFORMED
 
-MALFORMED = const(1)  # why a release was refused or rolled back; 17 is the loader's
-BAD_SIGNATURE = const(2)
-OTHER_MODEL = const(3)
+OTHER_MODEL = const(3)  # why a release was refused or rolled back, after those; 17 is the loader's
 OTHER_PROFILE = const(4)
 OTHER_MPY = const(5)
 OTHER_LOADER = const(6)
@@ -49,8 +47,6 @@ NO_ROOM = const(16)
 
 _VERSION = const(1)
 _MAX = const(1 << 29)  # a number in a manifest is below
-_TAG_SIGN1 = const(0xD2)
-_MAX_SIGNED = const(1024)  # bytes
 _MAX_BUNDLE = const(262144)
 _MAX_FILES = const(128)
 _MAX_PATH = const(64)
@@ -105,35 +101,23 @@ class Device:
         self.utc_ms = utc_ms
 
 
-def opening(signed: bytes, key: bytes):
-    """Return what `signed` says where `key` has signed it: a generator, that yields so that others can work meanwhile.
+def opening(offer: bytes, key: bytes):
+    """Return what `offer` says where `key` has signed it: a generator, that yields so that others can work meanwhile.
 
     Raises TrustError with the reason's number.
     """
-    try:
-        if not 0 < len(signed) <= _MAX_SIGNED or signed[0] != _TAG_SIGN1:
-            raise ValueError
-        protected, unprotected, payload, signature = cbor.decode(memoryview(signed)[1:])
-        if protected != PROTECTED or unprotected != {} or type(payload) is not bytes or type(signature) is not bytes:
-            raise ValueError
-    except (ValueError, TypeError):
-        raise TrustError(MALFORMED)
-    from vigil.crypto.ed25519_verify import verifying  # here, so that it can be forgotten when this is done
-
-    good = yield from verifying(key or b"", to_be_signed(protected, payload), signature)
-    if not good:
-        raise TrustError(BAD_SIGNATURE)
+    payload = yield from signed.opening(offer, key, PROTECTED)
     try:
         return Release(payload)
     except (ValueError, TypeError):
         raise TrustError(MALFORMED)
 
 
-def opened(signed: bytes, key: bytes) -> Release:
+def opened(offer: bytes, key: bytes) -> Release:
     """Return what opening() returns, at once."""
     from vigil.crypto.ed25519_verify import finished
 
-    return finished(opening(signed, key))
+    return finished(opening(offer, key))
 
 
 def check(release: Release, device: Device) -> None:

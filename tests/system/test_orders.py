@@ -1,0 +1,146 @@
+"""Orders end to end: the command line signs, the gateway hands out, the device obeys its owner and nobody else."""
+
+import json
+import threading
+import time
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from stand_in import until
+
+from boards.virtual.scenario import Scenario
+from host_tools import cli
+from host_tools.errors import UserError
+from host_tools.ingest.broker import GATEWAY, Broker
+from host_tools.ingest.gateway import CONFIG_NAME, Config, Gateway
+from host_tools.ingest.orders import Orders, message, sign
+from host_tools.ingest.store import Store
+from host_tools.ingest.strips import strips
+from host_tools.sources.mqtt import MqttSource
+from host_tools.trust.keys import SigningKeys
+from host_tools.trust.pki import Authority
+from host_tools.virtual.device import VirtualWearer
+from signal_models.synth.wearer import wearer
+
+SECONDS = 90
+
+
+@pytest.fixture
+def ward(tmp_path, monkeypatch):
+    """A home with a broker and one device that pins its command key."""
+    monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
+    keys = SigningKeys(tmp_path / "home" / "keys")
+    authority = Authority(tmp_path / "home" / "keys")
+    state = tmp_path / "gateway"
+    state.mkdir()
+    with Broker(state / "broker", authority) as broker:
+        certificate, key = authority.client(GATEWAY)
+        config = Config.for_state(state, broker=broker.url, ca=authority.ca_path, certificate=certificate, key=key)
+        config.write(state / CONFIG_NAME)
+        scenario = Scenario(wearer(120.0))
+        with (
+            Store(config.store) as store,
+            VirtualWearer(tmp_path / "w", scenario, speed=20, duration_s=SECONDS) as worn,
+        ):
+
+            def admit(public_key, device):
+                store.add_device(device, public_key)
+                broker.add_device(device)
+                return authority.device(device)
+
+            worn.device = worn.provision(
+                host=broker.host,
+                port=broker.port,
+                server_name=broker.server_name,
+                ca_der=authority.ca_der,
+                issue=admit,
+            )
+            (worn.state / "nvs" / "command.key").write_bytes(keys.public("command"))
+            source, stop, said = (
+                MqttSource(config.broker, ca=authority.ca_path, certificate=certificate, key=key),
+                threading.Event(),
+                [],
+            )
+            gateway = Gateway(store, source, lambda name, **more: said.append((name, more)))
+            thread = threading.Thread(target=gateway.run, args=(stop,))
+            thread.start()
+            try:
+                yield worn, store, state, source, said, keys.private("command")
+            finally:
+                stop.set()
+                thread.join()
+
+
+def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward, capsys):
+    worn, store, state, source, said, key = ward
+    device = worn.device
+    cli.app(["waveform", "start", "--device", device, "--seconds", "20", "--state", str(state)], standalone_mode=False)
+    assert "it hears that when" in capsys.readouterr().out
+    orders = Orders(store)
+    number = orders.get(device).number
+    worn.start()
+    until(lambda: orders.get(device).state == "taken", 30)
+    log = worn.log_path.read_text
+    for reason, forged in (
+        (4, sign(device, number, 1, 3600, key)),
+        (2, sign(device, number + 1, 1, 3600, Ed25519PrivateKey.generate())),
+        (3, sign("00" * 8, number + 1, 1, 3600, key)),
+    ):
+        source.ask_device(device, message(forged))
+        until(lambda: f"order: refused, reason {reason}" in log(), 20)  # noqa: B023  it is called here
+    until(lambda: worn.wait(0.1), 60)
+    assert worn.end_report["pending"] == worn.end_report["restarts"] == 0, log()
+    streams = [strip for strip in strips(store, device) if strip.cause == 0]
+    assert {strip.source for strip in streams} == {1, 2}
+    for strip in streams:
+        assert 15 <= strip.seconds <= 24 and len(strip.samples()[1])  # for so long, and no longer
+    cli.app(["waveform", "status", "--device", device, "--state", str(state), "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out) | {"number": 0} == {
+        "device": device,
+        "number": 0,
+        "what": "waveforms for 20 s",
+        "state": "taken",
+        "why": "",
+    }
+    assert not any(name == "update_malformed" for name, _ in said)
+
+
+def test_an_order_that_waits_too_long_is_given_to_nobody(tmp_path):
+    from host_tools.ingest import orders
+
+    class Asked:
+        messages = 0
+
+        def ask_device(self, device, payload):
+            self.messages += 1
+
+    with Store(f"sqlite:///{tmp_path / 's.db'}") as store:
+        store.add_device("00" * 8, bytes(32))
+        made = Orders(store).stream("00" * 8, 10, Ed25519PrivateKey.generate())
+        giving = orders.Giving(store, Asked(), lambda *_, **__: None)
+        giving.heard(["00" * 8], {})
+        assert giving._source.messages == 1
+        giving.heard(["00" * 8], {})
+        assert giving._source.messages == 1  # an answer may be on its way
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(orders, "now_ms", lambda: 1000 * (time.time() + 1000).__int__())
+            giving.heard(["00" * 8], {})
+        assert (again := Orders(store).get("00" * 8)) and again.number == made.number and again.state == "expired"
+
+
+@pytest.mark.parametrize("seconds", [-1, 3601])
+def test_what_no_order_may_ask_for(tmp_path, seconds):
+    with Store(f"sqlite:///{tmp_path / 's.db'}") as store, pytest.raises(UserError, match="one order may ask for"):
+        Orders(store).stream("00" * 8, seconds, Ed25519PrivateKey.generate())
+
+
+def test_reasons_are_those_of_the_device():
+    """The host's tables, against the numbers in the firmware's source."""
+    from host_tools.ingest import orders as host
+    from vigil.app import orders as device
+    from vigil.wire import signed
+
+    names = ("MALFORMED", "BAD_SIGNATURE", "OTHER_DEVICE", "REPLAYED", "EXPIRED", "UNKNOWN", "LOW_BATTERY")
+    assert [getattr(signed, name, None) or getattr(device, name) for name in names] == list(host.REASONS)
+    assert host.PROTECTED == device.PROTECTED and (host.STREAM, host.MOST_S) == (device.STREAM, device.MOST_S)
+    assert (host.VALID_S, 1000 * host._EPOCH_S, host._LAST) == (device._VALID_S, device._EPOCH_MS, device._LAST)

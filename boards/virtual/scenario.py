@@ -143,10 +143,10 @@ class Scenario:
     """One wearer; with an accelerometer when the recording has acceleration.
 
     clock_error: relative error of the oximeter's oscillator, ecg_clock_error: of the MAX30003's crystal,
-    accel_clock_error: of the accelerometer's. perfusion_pct: of simulated colour. ecg: the ECG front end, "max30003" or
-    "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold, which clips at 1.3 mV). cell: function that
-    makes the battery behind a MAX17048; None: no gauge is fitted. repeat: oximeter
-    and MAX30003 begin the recording anew where it ends, for runs of days.
+    accel_clock_error: of the accelerometer's. perfusion_pct: of simulated colour. die_c: temperature of the oximeter's
+    die. ecg: the ECG front end, "max30003" or "ad8232". ecg_gain: of the AD8232's circuit (1100: the breakout as sold,
+    which clips at 1.3 mV). cell: function that makes the battery behind a MAX17048; None: no gauge is fitted. repeat:
+    oximeter and MAX30003 begin the recording anew where it ends, for runs of days.
     """
 
     recording: Recording
@@ -154,6 +154,7 @@ class Scenario:
     clock_error: float = 0.0
     perfusion_pct: float = 2.0
     noise_counts: float = 2.0
+    die_c: float = 31.5
     ecg: str = "max30003"
     ecg_clock_error: float = 0.0
     accel_clock_error: float = 0.0
@@ -250,6 +251,7 @@ class Scenario:
             brownouts_us=self._brownouts_us("max30102"),
             swap_leds=bool(self.of(SwappedLeds)),
             noise_counts=self.noise_counts,
+            die_c=self.die_c,
             ambient_na=ambient_na if glare else None,
         )
 

@@ -130,8 +130,10 @@ def ready(board: OnBoard) -> None:
         )
 
 
-def self_test(board: OnBoard, wishes: Wishes, ask: Ask | None) -> tuple[list[Line], bool | None]:
-    """The table, and whether red and infrared are exchanged (None: nobody could tell). ask: a person at the sensor."""
+def self_test(board: OnBoard, wishes: Wishes, ask: Ask | None) -> tuple[list[Line], int | None]:
+    """The table, and how red and infrared are exchanged (`ppg.swap`: 0 not, 1 the LEDs, 2 the FIFO's columns; None:
+    nobody could tell). ask: a person at the sensor.
+    """
     lines = [Line("firmware", GOOD, f"{board.said['firmware']} for {board.said['board']}")]
     start_s, start_ms = time.monotonic(), board.call("ticks")
     generator = board.call("random")
@@ -167,25 +169,27 @@ def self_test(board: OnBoard, wishes: Wishes, ask: Ask | None) -> tuple[list[Lin
     return lines, swapped
 
 
-def light(board: OnBoard, wishes: Wishes, ask: Ask | None) -> tuple[Line, bool | None]:
+def light(board: OnBoard, wishes: Wishes, ask: Ask | None) -> tuple[Line, int | None]:
     """Which LED lights which column, one at a time; whether the first glows red, only a person can see."""
     dark, first, second = board.call("light")
     lit = [[level[i] - dark[i] > _LIT for i in (0, 1)] for level in (first, second)]
     if lit == [[False, False], [False, False]]:
         return Line("LEDs", WARNING, "no light comes back: cover the sensor with a finger"), None
     if lit == [[False, True], [True, False]]:
-        return Line("LEDs", GOOD, "exchanged in the part's FIFO; noted on the device"), True
+        return Line("LEDs", GOOD, "exchanged in the part's FIFO; noted on the device"), 2
     if lit != [[True, False], [False, True]]:
         dead = " and ".join(name for name, row in zip(("first", "second"), lit, strict=True) if not any(row))
         return Line("LEDs", FAILED, f"the {dead} LED is dark" if dead else "each LED is seen in both columns"), None
     if wishes.leds is not None:
-        return Line("LEDs", GOOD, f"{wishes.leds}, as you say"), wishes.leds == "swapped"
+        return Line("LEDs", GOOD, f"{wishes.leds}, as you say"), int(wishes.leds == "swapped")
     if ask is None:
         return Line("LEDs", GOOD, "each in its own column; their colour was not looked at (--leds)"), None
     board.call("glow", True)
     red = _ask_meanwhile(board, ask, "One LED of the sensor is on. Does it glow red?")
     board.call("glow", False)
-    return Line("LEDs", GOOD, "red and infrared" if red else "exchanged on this board; noted on the device"), not red
+    return Line("LEDs", GOOD, "red and infrared" if red else "exchanged on this board; noted on the device"), int(
+        not red
+    )
 
 
 def _ask_meanwhile(board: OnBoard, ask: Ask, question: str) -> bool:
@@ -234,7 +238,7 @@ def provision(
                 "mend that first; a board without its sensors is provisioned with --allow-missing",
             )
         if swapped is not None:
-            settings["ppg.swap"] = b"1" if swapped else b"0"
+            settings["ppg.swap"] = b"%d" % swapped
         end_ms = _install(board, home, device, public_key, name, settings | pinned, say)
     return {
         "device": device,

@@ -303,15 +303,19 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
 
 
 class Contact:
-    """Is the sensor on skin? States: 0 unknown, 1 off, 2 on, 3 something else, 4 loose. `steady`: samples."""
+    """Is the sensor on skin? States: 0 unknown, 1 off, 2 on, 3 something else, 4 loose. `steady`: samples.
 
-    def __init__(self) -> None:
+    cold: the part is below 15 degrees, all the time.
+    """
+
+    def __init__(self, cold: bool = False) -> None:
+        self.hold_s = 4 if cold else 10
         self.without_pulse, self.loose, self.steady, self.dc = 11, 0, 0, 0
 
     def step(self, tick: Tick, dc: int, saturation: bool) -> None:
         """Judge a second; dc in 8 counts. saturation: SpO2 was sure a second ago."""
         if tick.age == 0:
-            self.__init__()
+            self.__init__(self.hold_s == 4)
             tick.contact = 1
             return
         moved = abs(dc - self.dc) * 500 // (dc >> 1)
@@ -323,7 +327,9 @@ class Contact:
         self.dc = dc
         pulse = (saturation or (tick.settled and tick.quality_pct >= 30)) and tick.pi_x1000 >= 30
         self.without_pulse = 0 if pulse else min(self.without_pulse + 1, 11)
-        tick.contact = 4 if self.loose else 2 if self.without_pulse <= 10 else 3 if tick.age >= 250 else 0
+        tick.contact = (
+            4 if self.loose else 2 if self.without_pulse <= self.hold_s else 3 if tick.age >= 25 * self.hold_s else 0
+        )
 
 
 def ratio_q12(a: int, b: int) -> int:
@@ -372,19 +378,21 @@ def ratio_of_ratios(tick: Tick, red: np.ndarray, ir: np.ndarray, dc_red: int, dc
     tick.spo2_sure = told and not 0 < tick.pi_x1000 < PI and x100 >= 7000
 
 
-def run(counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative: bool = False) -> Run:
+def run(
+    counts: np.ndarray, *, pulse: int, red: int = -1, ir: int = -1, relative: bool = False, cold: bool = False
+) -> Run:
     """The whole chain. pulse, red, ir: columns of counts (n, k), -1 where there is none."""
     x = decimate(counts, 3 if relative else 0)
     f = front(x, pulse, relative=relative)
     result = Run()
     slow = f.slow.tolist()
     beats, onsets, heights = Beats(), [], []
-    contact = Contact()
+    contact = Contact(cold)
     spo2, sure = (-1, 0), False
     for n in range(len(x)):
         age = int(f.age[n])
         if n and age <= 1 and f.age[n - 1] > 1:
-            beats, onsets, heights, spo2, sure, contact = Beats(), [], [], (-1, 0), False, Contact()
+            beats, onsets, heights, spo2, sure, contact = Beats(), [], [], (-1, 0), False, Contact(cold)
         if age:
             found = beats.step(slow, n)
             if found:

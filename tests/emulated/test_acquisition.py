@@ -24,7 +24,8 @@ from boards.virtual.scenario import (
 )
 from boards.virtual.server import Server
 from host_tools.virtual.device import launch
-from vigil.core.records import ABSENT, ECG, GAP, LEAD_OFF, PPG, SATURATED, SETTLING
+from signal_models.synth.wearer import wearer
+from vigil.core.records import ABSENT, ECG, GAP, LEAD_OFF, PPG, PRESENT, SATURATED, SETTLING, SPO2
 
 
 def test_samples_times_and_interrupts(tmp_path):
@@ -212,6 +213,22 @@ def test_off_skin_leaves_the_leds_alone(tmp_path):
 def test_swapped_leds_swap_the_columns(tmp_path):
     result = run(tmp_path, Scenario(recording(dc=(140000, 90000)), faults=(SwappedLeds(),)), 4)
     assert result.of(PPG)[-1].data[0] < result.of(PPG)[-1].data[1]
+
+
+def saturation(tmp_path, swap):
+    keystore = tmp_path / "state" / "nvs"
+    keystore.mkdir(parents=True)
+    (keystore / "ppg.swap").write_bytes(swap)
+    made = wearer(14, 1, spo2_pct=(97.0, 97.0))
+    text = run(tmp_path, Scenario(made, faults=(SwappedLeds(),)), 14, show="readings").text
+    rows = [list(map(int, line.split()[1:])) for line in text.splitlines() if line.startswith(f"R {SPO2} ")]
+    return [value for _, value, _, absent, _ in rows if absent == PRESENT]
+
+
+def test_a_board_with_swapped_leds_reads_right_once_it_knows(tmp_path):
+    assert not saturation(tmp_path / "a", b"0")
+    told = saturation(tmp_path / "b", b"1")
+    assert told and all(abs(value - 970) <= 20 for value in told)
 
 
 def test_the_device_ends_with_its_emulators(tmp_path):

@@ -281,10 +281,10 @@ def test_a_board_that_fails(monkeypatch, home, tmp_path, function, lie, sentence
 
 LIGHT = [
     # dark, first LED, second LED; does it glow red (None: nobody is there); result, exchanged
-    ([[20, 20], [9000, 30], [30, 9000]], True, "good", False),
-    ([[20, 20], [9000, 30], [30, 9000]], False, "good", True),
+    ([[20, 20], [9000, 30], [30, 9000]], True, "good", 0),
+    ([[20, 20], [9000, 30], [30, 9000]], False, "good", 1),
     ([[20, 20], [9000, 30], [30, 9000]], None, "good", None),
-    ([[20, 20], [30, 9000], [9000, 30]], None, "good", True),
+    ([[20, 20], [30, 9000], [9000, 30]], None, "good", 2),
     ([[20, 20], [25, 22], [22, 25]], None, "warning", None),
     ([[20, 20], [9000, 30], [30, 30]], None, "failed", None),
 ]

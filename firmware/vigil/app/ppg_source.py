@@ -4,6 +4,7 @@ from array import array
 
 from micropython import const
 
+from vigil.app.config import stored_number
 from vigil.app.fifo_source import FifoSource
 from vigil.core.errors import SensorError
 from vigil.core.log import INFO, log
@@ -18,13 +19,20 @@ _SILENT_US = const(800000)
 _CONTROL_N = const(100)  # samples between two changes of the LED currents
 _SETTLE_N = const(12)  # samples that a change disturbs
 _LIMIT = const(262143)
+_HEAT_S = const(8)  # seconds between two measurements of the die's temperature
+_HOT_MDEGC = const(41000)  # what lies on skin for long must not be hotter: the LEDs get no more than they begin with
 
 
 class PpgSource(FifoSource):
-    """The oximeter. Its LED currents follow the light."""
+    """The oximeter. Its LED currents follow the light.
+
+    What provisioning found of the LEDs (setting `ppg.swap`): 1, the LEDs are exchanged; 2, the FIFO's columns are.
+    """
 
     def __init__(self, board, push):
-        block = SampleBlock(PPG, (RED, IR), array("i", [0] * (2 * DEPTH)))
+        swap = stored_number(board, "ppg.swap")
+        self._crossed = swap >> 1 & 1
+        block = SampleBlock(PPG, (IR, RED) if swap else (RED, IR), array("i", [0] * (2 * DEPTH)))
         FifoSource.__init__(self, board, push, "ppg", "max30102", block, _NOMINAL_US, _A_FULL, _WATCH_US, _SILENT_US)
         self._control = 0  # sample number of the next look at the LED currents
         self._ua = [DEFAULT_UA, DEFAULT_UA]
@@ -33,8 +41,11 @@ class PpgSource(FifoSource):
     def open(self):
         """Find the part and start it. Raises SensorError."""
         part = Max30102(self._i2c)
-        part.configure(400, 4, 411, 4096, self._ua[0], self._ua[1], _A_FULL)
+        crossed = self._crossed
+        part.configure(400, 4, 411, 4096, self._ua[crossed], self._ua[1 - crossed], _A_FULL)
         self._begin(_SETTLE_N)
+        self._heat = 0
+        self._block.die_mdegc = None
         self._control = self._taken + _CONTROL_N
         self.part = part
         if not self.present:
@@ -68,9 +79,17 @@ class PpgSource(FifoSource):
 
     def _control_leds(self, n):
         self._control = self._taken + _CONTROL_N
-        for led in range(2):
-            ua = next_ua(self._ua[led], self._sum[led] // n)
-            if ua != self._ua[led]:
-                self.part.set_led(led, ua)
-                self._ua[led] = ua
+        block = self._block
+        if self._heat == 0:
+            self.part.start_temperature()
+        elif self._heat == 1:
+            block.die_mdegc = self.part.temp_mdegc()
+        self._heat = (self._heat + 1) % _HEAT_S
+        for column in range(2):
+            ua = next_ua(self._ua[column], self._sum[column] // n)
+            if block.die_mdegc is not None and block.die_mdegc > _HOT_MDEGC:
+                ua = min(ua, DEFAULT_UA)
+            if ua != self._ua[column]:
+                self.part.set_led(column ^ self._crossed, ua)
+                self._ua[column] = ua
                 self._settled = self._taken + _SETTLE_N

@@ -111,7 +111,7 @@ class SampleBlock:
     seq: number of the block since its source was started. t0_ms: time of the first sample. period_us: measured
     (not nominal) sample period. n: samples (rows). flags: bits above. data: array('h') for ECG and ACC,
     array('i') for PPG, n * len(columns) values, row by row. The producer owns `data` and reuses it: it is valid
-    only during the call that receives the block.
+    only during the call that receives the block. die_mdegc: temperature of the part, None where it is not known.
     """
 
     def __init__(self, source, columns, data, seq=0, t0_ms=0, period_us=0, n=0, flags=0):
@@ -123,6 +123,7 @@ class SampleBlock:
         self.period_us = period_us
         self.n = n
         self.flags = flags
+        self.die_mdegc = None
 
 
 class Beat:

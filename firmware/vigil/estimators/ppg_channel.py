@@ -108,6 +108,7 @@ class PpgChannel:
         if flags & SATURATED:
             self._since_saturated = 0
         self._period_us = block.period_us or _NOMINAL_US
+        self._die_mdegc = block.die_mdegc
         k = len(self._columns)
         state = self._front
         phase = self._decimator[0]
@@ -249,7 +250,7 @@ class PpgChannel:
         self._pi_x1000 = pulse.height() * 12500 // ((dc >> 5) + 1)
         # A pulse too uneven for a rate still tells of skin where red and infrared agreed on it a second ago.
         pulses = pulse.reason == PRESENT or self.spo2.reason == PRESENT
-        self.contact.evaluate(age, dc, pulses, self._pi_x1000)
+        self.contact.evaluate(age, dc, pulses, self._pi_x1000, self._die_mdegc)
         if self._red_column >= 0 and self._ir_column >= 0 and age:
             dc_red = state[ppg_front.DC + 5 * self._red_column] >> 8
             dc_ir = state[ppg_front.DC + 5 * self._ir_column] >> 8

@@ -20,8 +20,6 @@ app = typer.Typer(
     help="Vigil: an open wearable vital-signs monitor.",
 )
 
-validate = typer.Typer(no_args_is_help=True, help="Accuracy on recorded hearts, beside peers, as JSON and HTML.")
-app.add_typer(validate, name="validate")
 app.add_typer(ble, name="ble")
 
 _AsJson = Annotated[bool, typer.Option("--json", help="for machines: JSON, no table")]
@@ -295,75 +293,40 @@ def bench_board(
     raise typer.Exit(1 if said["wrong"] else 0)
 
 
-@validate.command("ecg")
-def validate_ecg(
+@app.command()
+def validate(
+    part: Annotated[
+        str,
+        typer.Argument(help="ecg, rhythm, beat_class, ppg, motion, spo2, resp, waveform or fixed-point (default: all)"),
+    ] = "all",
     recording: Annotated[Path | None, typer.Option(help="one of your own: WFDB record, csv or npz")] = None,
-    engine: Annotated[str, typer.Option(help="micropython, micropython-bytecode, cpython or mirror")] = "micropython",
-    records: Annotated[str, typer.Option(help="names in mitdb, e.g. 101,118 (default: all)")] = "",
-    peers: Annotated[bool | None, typer.Option("--peers/--no-peers", help="open detectors (default: any)")] = None,
-    noise: Annotated[bool | None, typer.Option("--noise/--no-noise", help="stress test too (default)")] = None,
+    engine: Annotated[
+        str, typer.Option(help="micropython, micropython-bytecode, cpython; ecg: mirror")
+    ] = "micropython",
+    records: Annotated[str, typer.Option(help="of the part's data set, e.g. 101,118 (default: all)")] = "",
+    peers: Annotated[
+        bool | None, typer.Option("--peers/--no-peers", help="open software beside (default: any)")
+    ] = None,
+    noise: Annotated[bool | None, typer.Option("--noise/--no-noise", help="ecg: stress test too (default)")] = None,
+    compare: Annotated[Path | None, typer.Option(help="earlier JSON (default: what --out has)")] = None,
+    fail_under: Annotated[bool, typer.Option("--fail-under", help="exit 1 when a target is missed")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="measure again what an earlier run has measured")] = False,
     out: Annotated[Path, typer.Option(help="folder for the report")] = Path("vigil-report"),
     as_json: _AsJson = False,
     jobs: Annotated[int | None, typer.Option(help="processes (default: one a core)", min=1)] = None,
 ) -> None:
-    """Beats and heart rate: whole data sets beside peers, clean and in noise; or one recording of your own."""
+    """Measure accuracy on every recording that is here, or on one of your own; JSON and one HTML page."""
     from host_tools.validate import command
+    from host_tools.validate.parts import Options
 
     names = tuple(name for name in records.replace(" ", ",").split(",") if name)
-    command.ecg(
-        recording=recording,
-        engine=engine,
-        records=names,
-        peers=peers,
-        noise=noise,
-        out=out,
-        as_json=as_json,
-        jobs=jobs,
-    )
-
-
-_Out = Annotated[Path, typer.Option(help="folder for the report")]
-_Jobs = Annotated[int | None, typer.Option(help="processes (default: one a core)", min=1)]
-_Peers = Annotated[bool | None, typer.Option("--peers/--no-peers", help="open software beside ours (default: any)")]
-_Records = Annotated[str, typer.Option(help="names in bidmc, e.g. bidmc01,bidmc03 (default: all)")]
-
-
-def _validate_vital(part: str, records: str, **options: Any) -> None:
-    from host_tools.validate import command
-
-    names = tuple(name for name in records.replace(" ", ",").split(",") if name)
-    command.vitals(part, records=names, **options)
-
-
-@validate.command("ppg")
-def validate_ppg(
-    records: _Records = "",
-    peers: _Peers = None,
-    out: _Out = Path("vigil-report"),
-    as_json: _AsJson = False,
-    jobs: _Jobs = None,
-) -> None:
-    """Pulse rate from light: at rest, running and synthetic, beside peers."""
-    _validate_vital("ppg", records, peers=peers, out=out, as_json=as_json, jobs=jobs)
-
-
-@validate.command("spo2")
-def validate_spo2(out: _Out = Path("vigil-report"), as_json: _AsJson = False, jobs: _Jobs = None) -> None:
-    """Oxygen saturation: a simulator from 70 to 100 %, and recorded hypoxia."""
-    _validate_vital("spo2", "", out=out, as_json=as_json, jobs=jobs)
-
-
-@validate.command("resp")
-def validate_resp(
-    engine: Annotated[str, typer.Option(help="micropython, micropython-bytecode or cpython")] = "micropython",
-    records: _Records = "",
-    peers: _Peers = None,
-    out: _Out = Path("vigil-report"),
-    as_json: _AsJson = False,
-    jobs: _Jobs = None,
-) -> None:
-    """Respiration rate from light and from ECG, against marked breaths, beside peers."""
-    _validate_vital("resp", records, engine=engine, peers=peers, out=out, as_json=as_json, jobs=jobs)
+    chosen = Options(engine, names, peers, noise)
+    out_to = {"out": out, "as_json": as_json, "jobs": jobs, "anew": anew}
+    document = command.validate(part, chosen, recording=recording, against=compare, **out_to)
+    missed = command.missed(document) if fail_under else []
+    for sentence in missed:
+        print(f"missed: {sentence}", file=sys.stderr)
+    raise typer.Exit(command.MISSED if missed else 0)
 
 
 @app.command()

@@ -7,7 +7,18 @@ import sys
 
 from host_tools.errors import UserError
 
-PARTS = ("ecg", "ecg_folds", "ecg_engines", "ppg", "motion", "resp", "waveform")  # modules here with `main(argv)`
+PARTS = (
+    "ecg",
+    "ecg_folds",
+    "ecg_engines",
+    "rhythm",
+    "beat_class",
+    "ppg",
+    "motion",
+    "resp",
+    "waveform",
+    "fixed_point",
+)  # modules here with `main(argv)`
 
 
 def main(argv: list[str]) -> int:

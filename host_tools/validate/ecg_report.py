@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from host_tools.validate.page import Html, Prose, number, table, verdict
+from host_tools.validate.page import Html, number, summary, table, verdict
 from host_tools.validate.plots import Line, Strip, chart, legend, strip
 from host_tools.validate.study import Section
 
@@ -27,8 +27,6 @@ def sections(result: dict) -> list[Section]:
         parts.append(_quality(result["quality"], result["beat_quality"]))
     if result.get("monitor"):
         parts.append(_monitor(result["monitor"]))
-    if result.get("rhythm"):
-        parts.append(_rhythm(result["rhythm"]))
     parts.append(_records(result))
     if result["worst"]:
         parts.append(_worst(result["worst"]))
@@ -36,29 +34,12 @@ def sections(result: dict) -> list[Section]:
 
 
 def _summary(result: dict) -> Section:
-    rows = [
-        [
-            t["name"],
-            f"{'≥' if t['least'] else '≤'} {t['limit']:g} {t['unit']}",
-            f"{number(t['value'])} {t['unit']}",
-            verdict(t["met"]),
-            f"{number(t['peer_value'])} {t['unit']}" if t["peer"] else None,
-            t["peer"],
-            verdict(t["ahead"], "ahead", "behind"),
-        ]
-        for t in result["targets"]
-    ]
-    html = table(["Figure", "Target", "Vigil", "", "Best peer", "which", ""], rows)
     ahead = [r["ahead"] for r in result["stress"] if r["ahead"] is not None]
-    if ahead:
-        html += f"<p>In noise: ahead of every peer in {sum(ahead)} of {len(ahead)} kinds and strengths.</p>"
-    html += "".join(f'<p class="note">{escape(s[0].upper() + s[1:])}.</p>' for s in result["left_out"])
-    names = result["data"]["mitdb"]
-    return Section(
-        "Summary",
-        html,
-        f"{len(names)} records of the MIT-BIH Arrhythmia Database, first channel, engine {result['engine']}. Peers "
-        "have each record's median time error taken off; Vigil's times stand as they are.",
+    return summary(
+        result,
+        f"{len(result['data']['mitdb'])} records of the MIT-BIH Arrhythmia Database, first channel, engine "
+        f"{result['engine']}. Peers have each record's median time error taken off; Vigil's times stand as they are.",
+        f"In noise: ahead of every peer in {sum(ahead)} of {len(ahead)} kinds and strengths." if ahead else "",
     )
 
 
@@ -228,21 +209,6 @@ def _quality(rates: dict, beats: dict) -> Section:
         "Shown heart rates and all beats by their quality, which is meant as a probability: of being within 5 /min of "
         "the truth, of being an annotated beat. Said: the mean quality. Promised: the share that is right at "
         f"that quality in the other half of the records. Mean gap between the halves, points: {gaps}.",
-    )
-
-
-def _rhythm(rhythm: dict) -> Section:
-    rows = [
-        [Prose(name.removeprefix(data_set).removesuffix("_pct").strip("_").replace("_", " ")), data_set, number(value)]
-        for data_set, figures in rhythm.items()
-        for name, value in figures.items()
-    ]
-    return Section(
-        "Rhythm",
-        table(["Figure", "data", "%"], rows),
-        "Atrial fibrillation (AF) from RR intervals: sensitivity (se) and specificity (sp), of the time for afdb and "
-        "of the records for cinc2017 (a: those labelled AF, n normal, o other, noisy: labelled so); mitdb: false AF "
-        "time in records without AF, and AF found on the others. Ventricular: ectopic beats on mitdb by EC57.",
     )
 
 

@@ -20,7 +20,6 @@
     beat_quality  the same of beats (right: annotated; mae: none), by the mirror, that is equal to the firmware
     monitor     [{record, n, coverage, mae, bias, worst, beats, witness_beats, witness_mae}] of bidmc: readings against
                 the monitor's number at their end (it looks back, too); the witness's beats by our rule against the same
-    rhythm      data set to figures of host_tools.validate.rhythm, percent; AF is atrial fibrillation
     worst       strips of the records with most errors: {title, start_s, fs, mv, found, missed, false, withheld}
 
 A stretch is withheld when the heart-rate reading made at its end, each 2 s, is withheld.
@@ -56,8 +55,6 @@ RIGHT_BPM = 5.0
 _RIVAL_F1_PCT = 95.0
 _STRIP_S, _STRIPS, _STRIPS_A_RECORD = 8.0, 8, 2
 
-RHYTHM_SETS = {"afdb": "afdb-rr", "cinc2017": "cinc2017", "mitdb": "mitdb", "ventricular": "mitdb"}  # its data
-
 # Figures to reach over the whole of the data set: attribute, name, unit, limit, is it a minimum?
 TARGETS = (
     ("se_pct", "Sensitivity, ±150 ms", "%", 99.85, True),
@@ -77,16 +74,6 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.detector} on {self.case}"
-
-
-@dataclass(frozen=True)
-class RhythmTask:
-    """The rhythm rule on one of host_tools.validate.rhythm's data sets."""
-
-    data_set: str
-
-    def __str__(self) -> str:
-        return f"rhythm on {self.data_set}"
 
 
 @dataclass
@@ -123,42 +110,36 @@ class Found:
 
 @dataclass(frozen=True)
 class EcgStudy:
-    """records: names in mitdb, all by default. peers: None takes those installed. noise: the stress test too?
-
-    rhythm: the rhythm rule on its own data sets too? Left out where records are named.
-    """
+    """records: names in mitdb, all by default. peers: None takes those installed. noise: the stress test too?"""
 
     engine: str = "micropython"
     records: tuple[str, ...] = ()
     peers: bool | None = None
     noise: bool = True
     snrs_db: tuple[float, ...] = SNRS_DB
-    rhythm: bool = True
 
     name = "ecg"
     title = "Vigil ECG: beats and heart rate on recorded hearts"
 
-    def tasks(self) -> list[Task | RhythmTask]:
+    def tasks(self) -> list[Task]:
         """Every detector on every case; ours alone on what has no beat annotations."""
         here, _ = peer_detectors.installed(self.peers)
         records = record_names("mitdb", self.records)
-        tasks: list[Task | RhythmTask] = [Task(Case(r), d) for r in records for d in (OURS, *(p.name for p in here))]
+        tasks = [Task(Case(r), d) for r in records for d in (OURS, *(p.name for p in here))]
         if self.noise:
             rivals = [p.name for p in here if p.in_noise]
             tasks += [Task(c, d) for c in stressed(records, self.snrs_db)[0] for d in (OURS, *rivals)]
         if not self.records and self.engine != "mirror" and present("bidmc"):
             heard_by = [OURS, *(p.name for p in here if p.name == WITNESS)]
             tasks += [Task(Case(r, data_set="bidmc"), d) for r in record_names("bidmc") for d in heard_by]
-        if self.rhythm and not self.records:
-            tasks += [RhythmTask(s) for s, folder in RHYTHM_SETS.items() if present(folder)]
         return tasks
 
-    def run(self, task: Task | RhythmTask) -> Found | dict[str, float]:
-        """Detect and score."""
-        if isinstance(task, RhythmTask):
-            from host_tools.validate import rhythm
+    def key(self, task: Task) -> str:
+        """See Study."""
+        return f"ecg {self.engine if task.detector == OURS else ''} {task!r}"
 
-            return rhythm.evaluate((task.data_set,)).figures
+    def run(self, task: Task) -> Found:
+        """Detect and score."""
         recording = load(task.case)
         assert recording.ecg is not None and recording.ecg_fs
         if task.detector == OURS:
@@ -169,10 +150,8 @@ class EcgStudy:
             return Found(beats_s=found_s)
         return _scored(task.case, found_s, recording.duration_s)
 
-    def summarise(self, results: list[tuple[Any, Any]]) -> dict:
+    def summarise(self, results: list[tuple[Task, Found]]) -> dict:
         """See the module's docstring."""
-        rhythm = {t.data_set: figures for t, figures in results if isinstance(t, RhythmTask)}
-        results = [(t, f) for t, f in results if isinstance(t, Task)]
         here, peers_out = peer_detectors.installed(self.peers)
         clean = [(t, f) for t, f in results if not t.case.noise and t.case.data_set == "mitdb"]
         noisy = [(t, f) for t, f in results if t.case.noise]
@@ -204,7 +183,7 @@ class EcgStudy:
                     for p in here
                 },
             },
-            "targets": [_target(*t, gross) for t in TARGETS],
+            "targets": [_target(*t, gross, _shares(t[0], clean)) for t in TARGETS] + _followed(results),
             "clean": {
                 "records": {
                     r: {t.detector: _scores([f], t.detector) for t, f in clean if t.case.record == r} for r in records
@@ -216,7 +195,6 @@ class EcgStudy:
             "quality": _quality(results),
             "beat_quality": _beat_quality(results),
             "monitor": _monitor(results),
-            "rhythm": rhythm,
             "worst": _worst(clean),
         }
 
@@ -353,14 +331,57 @@ def _better(a: float, b: float, least: bool) -> bool:
     return bool(a > b if least else a < b)
 
 
-def _target(attribute: str, name: str, unit: str, limit: float, least: bool, gross: dict[str, dict]) -> dict:
+def _shares(attribute: str, clean: list[tuple[Task, Found]]) -> dict[str, tuple[float, float]]:
+    """What each record adds to a figure of TARGETS, ours: see study.judged."""
+    ours = {t.case.record: f.scores for t, f in clean if t.detector == OURS}
+    if attribute == "sd_ms":
+        mean = _total(ours.values())[0].bias_ms
+        return {r: (float(np.sum((1e3 * s[0].errors_s - mean) ** 2)), s[0].tp) for r, s in ours.items()}
+    if attribute.startswith("f1_"):
+        i = [round(1000 * w) for w in WINDOWS_S].index(int(attribute.split("_")[1]))
+        return {r: (200 * s[i].tp, 2 * s[i].tp + s[i].fn + s[i].fp) for r, s in ours.items()}
+    return {r: (100 * s[0].tp, s[0].tp + (s[0].fn if attribute == "se_pct" else s[0].fp)) for r, s in ours.items()}
+
+
+def _followed(results: list[tuple[Task, Found]]) -> list[dict]:
+    """Figures without a target of their own: heart rate on each data set, beats in each kind of noise."""
+    rows = []
+    groups: dict[str, list[tuple[str, Readings]]] = {}
+    noisy: dict[str, dict[str, list[BeatScore]]] = {}
+    for task, found in results:
+        case = task.case
+        if found.readings is not None and not case.noise:
+            groups.setdefault(case.data_set, []).append((case.record, found.readings))
+        if task.detector == OURS and case.noise:
+            noisy.setdefault(case.noise, {}).setdefault(case.record, []).append(found.scores[0])
+    for data_set, parts in groups.items():
+        shares = {record: _error_of(r) for record, r in parts}
+        total, n = (sum(v) for v in zip(*shares.values(), strict=True))
+        rows.append(judged(f"Heart rate on {data_set}, MAE", total / max(n, 1), "/min", None, False, shares))
+    for noise, records in noisy.items():
+        counts = {r: (200.0 * sum(s.tp for s in k), sum(2 * s.tp + s.fn + s.fp for s in k)) for r, k in records.items()}
+        total, n = (sum(v) for v in zip(*counts.values(), strict=True))
+        rows.append(judged(f"F1 of all beats in noise, {noise}", total / max(n, 1), "%", None, True, counts))
+    return rows
+
+
+def _error_of(r: Readings) -> tuple[float, float]:
+    due = r.end_s > (LEARNING_S if len(r.end_s) * REPORT_S > 2 * LEARNING_S else 0)
+    error = np.abs(r.bpm - r.truth)[due & r.shown]
+    error = error[np.isfinite(error)]
+    return float(error.sum()), len(error)
+
+
+def _target(
+    attribute: str, name: str, unit: str, limit: float, least: bool, gross: dict[str, dict], shares: dict
+) -> dict:
     value = gross[OURS][attribute]
     pick = max if least else min
     rivals = {d: pick(s[attribute], s["as_it_is"][attribute]) for d, s in gross.items() if d != OURS and s["beats"]}
     # A detector that finds few beats locates those few well: its spread is no rival.
     rivals = {d: v for d, v in rivals.items() if attribute != "sd_ms" or gross[d]["f1_150_pct"] >= _RIVAL_F1_PCT}
     best = pick(rivals, key=lambda d: rivals[d]) if rivals else None
-    return judged(name, value, unit, limit, least) | {
+    return judged(name, value, unit, limit, least, shares, root=attribute == "sd_ms") | {
         "peer": best,
         "peer_value": rivals[best] if best else None,
         "ahead": _better(value, rivals[best], least) if best else None,
@@ -433,12 +454,12 @@ def _quality(results: list[tuple[Task, Found]]) -> dict:
 def reliability(records: list[list[Readings]]) -> dict:
     """Rows and gap_pct of the module's docstring. records: readings of each; every second record is one half."""
 
-    def judged(r: Readings) -> np.ndarray:
+    def rows(r: Readings) -> np.ndarray:
         error = np.abs(r.bpm - r.truth)
         known = r.shown & np.isfinite(error)
         return np.column_stack([r.quality, error <= RIGHT_BPM, error])[known]
 
-    return kept_word([[judged(r) for r in readings] for readings in records])
+    return kept_word([[rows(r) for r in readings] for readings in records])
 
 
 def kept_word(records: list[list[np.ndarray]]) -> dict:

@@ -60,6 +60,10 @@ class RecordingStudy:
         _load(self.path)
         return [self.path]
 
+    def key(self, task: Path) -> str:
+        """See Study."""
+        return f"recording {self.engine} {task.resolve()}"
+
     def run(self, task: Path) -> tuple[Recording, Found]:
         """Beats and readings of it."""
         recording = _load(task)

@@ -20,6 +20,10 @@ _STYLE = """
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:1.7rem;line-height:1.2;margin:.2em 0}h2{font-size:1.25rem;margin:2.2em 0 .3em}
+h2.part{font-size:1.5rem;line-height:1.25;margin-top:3em;padding-top:.8em;border-top:3px solid var(--edge)}
+nav{display:flex;flex-wrap:wrap;gap:.4em;margin:1em 0}
+nav a{padding:.3em .8em;background:var(--panel);border:1px solid var(--edge);border-radius:1em;color:var(--ink);
+text-decoration:none;font-size:.9rem}
 h3{font-size:1rem;margin:1.4em 0 .3em}
 p{margin:.4em 0;max-width:75ch}.note,figcaption,footer,.made{color:var(--soft);font-size:.9rem}
 .wide{overflow-x:auto;-webkit-overflow-scrolling:touch}
@@ -53,13 +57,9 @@ def page(document: dict, sections: Sequence[Section]) -> str:
     made = document["made"]
     machine = made["machine"]
     commit = f", commit {made['commit']}" if made["commit"] else ""
-    body = "".join(
-        f"<section><h2>{escape(s.heading)}</h2>"
-        + (f'<p class="note">{escape(s.note)}</p>' if s.note else "")
-        + s.html
-        + "</section>"
-        for s in sections
-    )
+    body = "".join(_section(s) for s in sections)
+    parts = [s for s in sections if s.part]
+    links = "".join(f'<a href="#{escape(s.part)}">{escape(s.part)}</a>' for s in parts)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -67,12 +67,19 @@ def page(document: dict, sections: Sequence[Section]) -> str:
         f"<h1>{escape(document['title'])}</h1>"
         f'<p class="made">Vigil {escape(made["vigil"])}{escape(commit)}; {escape(made["utc"])}; '
         f"{made['seconds']:g} s on {escape(machine['processor'] or machine['system'])}, {machine['cores']} cores</p>"
-        f"{body}"
+        + (f"<nav>{links}</nav>" if parts else "")
+        + f"{body}"
         f"<footer><p>Made by <code>{escape(made['command'])}</code> with Python {escape(machine['python'])}, numpy "
         f"{escape(machine['numpy'])}, scipy {escape(machine['scipy'])}. The same figures as JSON: "
         f"<code>{escape(document['study'])}.json</code>. Vigil is not a medical device.</p></footer>"
         "</main></body></html>\n"
     )
+
+
+def _section(s: Section) -> str:
+    note = f'<p class="note">{escape(s.note)}</p>' if s.note else ""
+    head = f'<h2 class="part" id="{escape(s.part)}">' if s.part else "<h2>"
+    return f"<section>{head}{escape(s.heading)}</h2>{note}{s.html}</section>"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], ours: Sequence[int] = ()) -> str:
@@ -102,6 +109,41 @@ def _cell(value: object) -> str:
     if isinstance(value, Prose):
         return f'<td class="text">{escape(value)}</td>'
     return f"<td>{escape('–' if value is None else str(value))}</td>"
+
+
+def summary(result: dict, note: str, also: str = "") -> Section:
+    """The answer of any study: its targets, and what was left out. also: a sentence more."""
+    html = targets_table(result["targets"]) + (f"<p>{escape(also)}</p>" if also else "")
+    html += "".join(f'<p class="note">{escape(s[0].upper() + s[1:])}.</p>' for s in result["left_out"])
+    return Section("Summary", html, note)
+
+
+def targets_table(targets: Sequence[dict]) -> str:
+    """Figures (study.judged) beside what is asked of them, what they may be by chance, and the best peer."""
+    if not targets:
+        return "<p>No target is for these data.</p>"
+    with_peers = any(t.get("peer") for t in targets)
+    rows = []
+    for t in targets:
+        rows.append([t["name"], limit(t), f"{number(t['value'])} {t['unit']}", verdict(t["met"]), span(t["interval"])])
+        if with_peers:
+            peer = t.get("peer")
+            rows[-1] += [f"{number(t['peer_value'])} {t['unit']}" if peer else None, peer]
+            rows[-1].append(verdict(t["ahead"], "ahead", "behind") if peer else None)
+    peer_heads = ["Best peer", "which", ""] if with_peers else []
+    return table(["Figure", "Target", "Vigil", "", "95 % interval", *peer_heads], rows)
+
+
+def limit(target: dict) -> str | None:
+    """What is asked of a figure; None when it is only followed."""
+    if target["limit"] is None:
+        return None
+    return f"{'≥' if target['least'] else '≤'} {target['limit']:g} {target['unit']}"
+
+
+def span(ends: Sequence[float] | None) -> str | None:
+    """From and to."""
+    return f"{number(ends[0])} … {number(ends[1])}" if ends else None
 
 
 def number(value: float | None, digits: int = 2, sign: bool = False) -> str:

@@ -28,6 +28,7 @@ from host_tools.replay import replay
 from host_tools.validate.beat_class import read as read_beats
 from host_tools.validate.beat_class import score as score_classes
 from host_tools.validate.beat_class import total as total_classes
+from host_tools.validate.cases import record_names
 from host_tools.validate.ecg import quantised
 from signal_models import datasets
 from signal_models.datasets import afdb_rr, cinc2017, mitdb
@@ -99,15 +100,31 @@ def _totals(shares: list[Share]) -> tuple[float, float]:
     return 100 * found / max(found + missed, 1e-9), 100 * other / max(other + false, 1e-9)
 
 
+Heard = tuple[str, Views, np.ndarray, np.ndarray]  # of a record: name, what the rule sees, intervals, is it AF?
+
+
+def _read_afdb(name: str, rules: Rules) -> Heard:
+    r = afdb_rr.load(datasets.folder("afdb-rr") / f"{name}.txt")
+    return r.name, views(_milliseconds(r.rr_s), rules), r.rr_s, r.in_af()
+
+
+def afdb_share(name: str, rules: Rules = RULES) -> Share:
+    """A record of afdb-rr, by the name of its file."""
+    return _share(rules, *_read_afdb(name, rules))
+
+
+def afdb_figures(shares: list[Share]) -> dict[str, float]:
+    """Percent of the time."""
+    se, sp = _totals(shares)
+    return {"afdb_se_pct": se, "afdb_sp_pct": sp}
+
+
 def _afdb(result: Result, rules: Rules, leave_one_out: bool) -> None:
-    records = []
-    for path in sorted(datasets.folder("afdb-rr").glob("qrs*.txt")):
-        r = afdb_rr.load(path)
-        records.append((r.name, views(_milliseconds(r.rr_s), rules), r.rr_s, r.in_af()))
+    records = [_read_afdb(name, rules) for name in record_names("afdb-rr")]
     shares = [_share(rules, *record) for record in records]
     result.shares["afdb"] = shares
     result.records += [s.line for s in shares]
-    result.figures["afdb_se_pct"], result.figures["afdb_sp_pct"] = _totals(shares)
+    result.figures |= afdb_figures(shares)
     if leave_one_out:
         grid = [replace(rules, back_long_q8=b, spread_limit_q8=s) for b in BACK_GRID_Q8 for s in SPREAD_GRID_Q8]
         table = [[_share(g, *record) for record in records] for g in grid]
@@ -157,16 +174,24 @@ def told(ecg_mv: np.ndarray, fs: float) -> Told:
     return Told(beats.time_s[1:], rows + flags)
 
 
+def _read_cinc(name: str) -> tuple[str, str, Told]:
+    r = cinc2017.load(datasets.folder("cinc2017") / name)
+    assert r.ecg is not None and r.ecg_fs
+    return r.name, r.meta["rhythm"], told(r.ecg, r.ecg_fs)
+
+
+def cinc_answer(name: str, rules: Rules = RULES) -> tuple[str, int]:
+    """A strip's label (N, A, O, ~) and the code of our answer."""
+    _, truth, heard = _read_cinc(name)
+    return truth, heard.answer(rules)
+
+
 def _cinc(result: Result, rules: Rules, leave_out: bool) -> None:
-    records = []
-    for path in datasets.records("cinc2017"):
-        r = cinc2017.load(path)
-        assert r.ecg is not None and r.ecg_fs
-        records.append((r.name, r.meta["rhythm"], told(r.ecg, r.ecg_fs)))
+    records = [_read_cinc(name) for name in record_names("cinc2017")]
     answers = [t.answer(rules) for _, _, t in records]
     result.records += [f"{name}  {truth}  {LABELS[a]}" for (name, truth, _), a in zip(records, answers, strict=True)]
     truths = [truth for _, truth, _ in records]
-    _cinc_figures(result, truths, answers, "cinc2017")
+    result.figures |= cinc_figures(truths, answers)
     if leave_out:
         grid = [
             replace(rules, free_absent_q8=free, back_absent_short_q8=back, again_absent_short_q8=again)
@@ -182,73 +207,97 @@ def _cinc(result: Result, rules: Rules, leave_out: bool) -> None:
             said = (table == AF)[:, ~held]
             merit = said[:, is_a[~held]].mean(axis=1) + (~said)[:, is_no[~held]].mean(axis=1)
             chosen[held] = table[int(merit.argmax())][held]
-        _cinc_figures(result, truths, chosen.tolist(), "cinc2017_left_out")
+        result.figures |= cinc_figures(truths, chosen.tolist(), "cinc2017_left_out")
 
 
-def _cinc_figures(result: Result, truths: list[str], answers: list[int], name: str) -> None:
+def cinc_figures(truths: list[str], answers: list[int], name: str = "cinc2017") -> dict[str, float]:
+    """Percent of the strips."""
+    figures: dict[str, float] = {}
     said = np.array(answers)
     truth = np.array(truths)
     for key, among in (("a", "A"), ("n", "N"), ("o", "O"), ("noisy", "~")):
         here = said[truth == among]
         if len(here):
-            result.figures[f"{name}_{key}_af_pct"] = 100 * float((here == AF).mean())
-            result.figures[f"{name}_{key}_unknown_pct"] = 100 * float((here == UNKNOWN).mean())
+            figures[f"{name}_{key}_af_pct"] = 100 * float((here == AF).mean())
+            figures[f"{name}_{key}_unknown_pct"] = 100 * float((here == UNKNOWN).mean())
     a, rest = said[truth == "A"], said[(truth == "N") | (truth == "O")]
     if len(a) and len(rest):
-        result.figures[f"{name}_se_pct"] = 100 * float((a == AF).mean())
-        result.figures[f"{name}_sp_pct"] = 100 * float((rest != AF).mean())
+        figures[f"{name}_se_pct"] = 100 * float((a == AF).mean())
+        figures[f"{name}_sp_pct"] = 100 * float((rest != AF).mean())
+    return figures
+
+
+MITDB_WAYS = ("annotated", "own")  # whose beats
+
+
+def mitdb_share(name: str, way: str, rules: Rules = RULES) -> Share:
+    """A record of mitdb; way: one of MITDB_WAYS."""
+    path = datasets.folder("mitdb") / name
+    notes = mitdb.read_atr(path)
+    starts = np.array([t for t, _ in notes.rhythm])
+    af = np.array([label == "(AFIB" for _, label in notes.rhythm])
+    if way == "own":
+        recording = mitdb.load(path)
+        assert recording.ecg is not None
+        heard = told(recording.ecg, 360.0)
+        end_s, rr_s, said = heard.end_s, heard.rows[0] / 1000, heard.codes(rules) == AF
+    else:
+        end_s, rr_s = notes.beats_s[1:], np.diff(notes.beats_s)
+        said = _centred(decide(views(_milliseconds(rr_s), rules), rules)) == AF
+    truth = af[np.maximum(np.searchsorted(starts, end_s, side="right") - 1, 0)]
+    return Share(name, *_seconds(rr_s, truth, said))
+
+
+def mitdb_figures(shares: list[Share], way: str) -> dict[str, float]:
+    """Percent of the time: false AF on records without any, AF found on the others."""
+    without = [s for s in shares if not s.af_found_s + s.af_missed_s]
+    with_af = [s for s in shares if s.af_found_s + s.af_missed_s]
+    figures = {f"mitdb_{way}_false_pct": 100 - _totals(without)[1]}
+    return figures | ({f"mitdb_{way}_found_pct": _totals(with_af)[0]} if with_af else {})
 
 
 def _mitdb(result: Result, rules: Rules, records: tuple[str, ...]) -> None:
-    for name in ("annotated", "own"):
-        shares = []
-        for path in datasets.records("mitdb"):
-            if records and path.stem not in records:
-                continue
-            notes = mitdb.read_atr(path)
-            starts = np.array([t for t, _ in notes.rhythm])
-            af = np.array([label == "(AFIB" for _, label in notes.rhythm])
-            if name == "own":
-                recording = mitdb.load(path)
-                assert recording.ecg is not None
-                heard = told(recording.ecg, 360.0)
-                end_s, rr_s, said = heard.end_s, heard.rows[0] / 1000, heard.codes(rules) == AF
-            else:
-                end_s, rr_s = notes.beats_s[1:], np.diff(notes.beats_s)
-                said = _centred(decide(views(_milliseconds(rr_s), rules), rules)) == AF
-            truth = af[np.maximum(np.searchsorted(starts, end_s, side="right") - 1, 0)]
-            shares.append(Share(path.stem, *_seconds(rr_s, truth, said)))
-        result.shares[f"mitdb {name}"] = shares
-        result.records += [f"{name:9} {s.line}" for s in shares]
-        without = [s for s in shares if not s.af_found_s + s.af_missed_s]
-        result.figures[f"mitdb_{name}_false_pct"] = 100 - _totals(without)[1]
-        with_af = [s for s in shares if s.af_found_s + s.af_missed_s]
-        if with_af:
-            result.figures[f"mitdb_{name}_found_pct"] = _totals(with_af)[0]
+    for way in MITDB_WAYS:
+        shares = [mitdb_share(name, way, rules) for name in record_names("mitdb", records)]
+        result.shares[f"mitdb {way}"] = shares
+        result.records += [f"{way:9} {s.line}" for s in shares]
+        result.figures |= mitdb_figures(shares, way)
+
+
+def hrv_errors(name: str, engine: str = "micropython") -> dict[str, list[float]]:
+    """Readings less the annotated, of a record of mitdb."""
+    errors: dict[str, list[float]] = {"hrv_sdnn": [], "hrv_rmssd": [], "hrv_pnn50": []}
+    path = datasets.folder("mitdb") / name
+    recording, notes = mitdb.load(path), mitdb.read_atr(path)
+    heard = replay(ecg=recording.ecg, ecg_fs=recording.ecg_fs, engine=engine)
+    normal = np.isin(notes.symbols, list("NLR"))
+    for reading in heard.readings:
+        if reading.kind in errors and not reading.withheld and reading.value is not None:
+            inside = (notes.beats_s >= reading.t_start_s) & (notes.beats_s <= reading.t_end_s)
+            truth = variability(notes.beats_s[inside], normal[inside])[reading.kind]
+            errors[reading.kind].append(reading.value - truth)
+    return errors
+
+
+def hrv_figures(records: list[dict[str, list[float]]]) -> dict[str, float]:
+    """Milliseconds, and percent of pNN50."""
+    figures: dict[str, float] = {}
+    for kind in records[0] if records else ():
+        values = [v for r in records for v in r[kind]]
+        if values:
+            figures[f"{kind}_median_error"] = float(np.median(values))
+            figures[f"{kind}_mean_absolute_error"] = float(np.mean(np.abs(values)))
+            figures[f"{kind}_readings"] = len(values)
+    return figures
 
 
 def _hrv(result: Result) -> None:
-    errors: dict[str, list[float]] = {"hrv_sdnn": [], "hrv_rmssd": [], "hrv_pnn50": []}
-    for path in datasets.records("mitdb"):
-        if path.stem not in HRV_RECORDS:
-            continue
-        recording, notes = mitdb.load(path), mitdb.read_atr(path)
-        heard = replay(ecg=recording.ecg, ecg_fs=recording.ecg_fs)
-        normal = np.isin(notes.symbols, list("NLR"))
-        worst = dict.fromkeys(errors, 0.0)
-        for reading in heard.readings:
-            if reading.kind not in errors or reading.withheld or reading.value is None:
-                continue
-            inside = (notes.beats_s >= reading.t_start_s) & (notes.beats_s <= reading.t_end_s)
-            error = reading.value - variability(notes.beats_s[inside], normal[inside])[reading.kind]
-            errors[reading.kind].append(error)
-            worst[reading.kind] = max(worst[reading.kind], abs(error))
-        result.records.append(f"hrv {path.stem}  " + "  ".join(f"{k} worst {v:.1f}" for k, v in worst.items()))
-    for kind, values in errors.items():
-        if values:
-            result.figures[f"{kind}_median_error"] = float(np.median(values))
-            result.figures[f"{kind}_mean_absolute_error"] = float(np.mean(np.abs(values)))
-            result.figures[f"{kind}_readings"] = len(values)
+    names = [n for n in record_names("mitdb") if n in HRV_RECORDS]
+    records = [hrv_errors(name) for name in names]
+    for name, errors in zip(names, records, strict=True):
+        worst = "  ".join(f"{k} worst {max(map(abs, v), default=0):.1f}" for k, v in errors.items())
+        result.records.append(f"hrv {name}  {worst}")
+    result.figures |= hrv_figures(records)
 
 
 def variability(beats_s: np.ndarray, normal: np.ndarray) -> dict[str, float]:

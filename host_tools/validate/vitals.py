@@ -1,8 +1,8 @@
 """Pulse rate, SpO2 and respiration against their references, beside open peers. `result` of the document:
 
-    part     "ppg", "spo2" or "resp"; engine; unit; left_out: sentences on what was not run
+    part     "ppg", "spo2", "resp" or "motion"; engine; unit; left_out: sentences on what was not run
     data     data set to the names of its records
-    targets  [{name, value, unit, limit, least: is it a minimum?, met}]
+    targets  see host_tools.validate.study.judged
     groups   name to {data, ours: is it Vigil?, records, agreement: Agreement of what is shown, within_5_pct,
              mae_of_records: mean of the records' mean absolute errors, every reading counted, curve {coverage: mean
              absolute error of the best by quality}, calibration [[quality from, to, readings, mean absolute error]],
@@ -36,15 +36,29 @@ from signal_models.synth.ppg import ppg as light
 from signal_models.synth.ppg import regular_beats
 
 PARTS = {
-    "ppg": ("Vigil PPG: pulse rate at rest and in motion", "/min"),
+    "ppg": ("Vigil PPG: pulse rate at rest", "/min"),
+    "motion": ("Vigil PPG in motion: pulse rate of runners", "/min"),
     "spo2": ("Vigil SpO2: oxygen saturation from red and infrared light", "%"),
     "resp": ("Vigil respiration: breath from light and ECG", "/min"),
 }
+
+
+def _as_it_is(recording: Recording) -> Recording:
+    return recording
+
+
 OURS = "Vigil"
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.05))
 _POINTS, _TRACKS = 1500, 3
 RATES = (30, 45, 60, 75, 100, 140, 180, 220, 240)
 PERFUSIONS = (0.3, 1.0, 10.0)
+_CHANNELS = {"channel " + "+".join(str(c + 1) for c in channels): channels for channels in motion.CHANNELS}
+# How a runner's recording is heard: channels, with the acceleration?, as another board or strap would have had it.
+HOW_WORN = {
+    **{name: (channels, True, _as_it_is) for name, channels in _CHANNELS.items()},
+    **{f"{name}, no acceleration": (channels, False, _as_it_is) for name, channels in _CHANNELS.items()},
+    **{name: (motion.CHANNELS[0], True, change) for name, change in motion.PERTURBATIONS.items()},
+}
 
 # Group, figure of it, name, limit, is it a minimum?
 TARGETS = {
@@ -64,29 +78,13 @@ TARGETS = {
             1.1,
             False,
         ),
-        (
-            "Vigil on ispc2015, channel 1+2",
-            "mae_of_records",
-            "Running, two channels, every window",
-            1.2,
-            False,
-        ),
-        (
-            "Vigil on ispc2015, channel 1",
-            "mae_of_records",
-            "Running, first channel",
-            2.5,
-            False,
-        ),
-        (
-            "Vigil on ispc2015, channel 2",
-            "mae_of_records",
-            "Running, second channel",
-            2.5,
-            False,
-        ),
         ("Vigil on synthetic, clean", "mae", "Synthetic grid, clean, MAE", 0.5, False),
         ("Vigil on synthetic, 10 dB", "mae", "Synthetic grid, 10 dB, MAE", 0.5, False),
+    ),
+    "motion": (
+        ("Vigil on ispc2015, channel 1+2", "mae_of_records", "Running, two channels, every window", 1.2, False),
+        ("Vigil on ispc2015, channel 1", "mae_of_records", "Running, first channel", 2.5, False),
+        ("Vigil on ispc2015, channel 2", "mae_of_records", "Running, second channel", 2.5, False),
     ),
     "spo2": (
         ("Vigil on synthetic, clean", "arms", "Simulator, clean, Arms", 1.0, False),
@@ -152,6 +150,9 @@ class VitalsStudy:
         """Ours and the peers on every case that is here."""
         if self.engine not in ENGINES:
             raise UserError(f"unknown engine `{self.engine}`", f"one of {', '.join(ENGINES)}")
+        if self.part == "motion":
+            runs = _names("ispc2015", self.records)
+            return [Task(run, "ispc2015", how) for run in runs for how in HOW_WORN]
         tasks = [Task(f"synthetic {noise}", "synthetic", noise) for noise in _noises()] if self.part != "resp" else []
         if self.part == "spo2":
             if self.records:
@@ -159,16 +160,11 @@ class VitalsStudy:
             if present("oxiwear"):
                 tasks += [Task("oxiwear", "oxiwear", how) for how in ("shipped curve", "line, left out")]
             return tasks
-        names = _names(self.records) if self.records or self.part == "resp" or present("bidmc") else []
+        names = _names("bidmc", self.records) if self.records or self.part == "resp" or present("bidmc") else []
         for name in names:
             hows = tuple(resp.WITH) if self.part == "resp" else ("ECG beats", "monitor")
             tasks += [Task(name, "bidmc", how) for how in hows]
             tasks += [Task(name, "bidmc", hows[0] if self.part == "ppg" else "", p) for p in self._peers()[0]]
-        if self.part == "ppg" and not self.records and present("ispc2015"):
-            runs = [p.stem for p in datasets.records("ispc2015")]
-            for channels in motion.CHANNELS:
-                how = "channel " + "+".join(str(c + 1) for c in channels)
-                tasks += [Task(run, "ispc2015", how) for run in runs]
         return tasks
 
     def _peers(self) -> tuple[list[str], str]:
@@ -186,6 +182,10 @@ class VitalsStudy:
             here,
             f"peers that are not installed: {', '.join(absent)} ({peer_detectors.EXTRA})" if absent else "",
         )
+
+    def key(self, task: Task) -> str:
+        """See Study."""
+        return f"{self.part} {self.engine if self.part == 'resp' and not task.peer else ''} {task!r}"
 
     def run(self, task: Task) -> list[tuple[str, Pairs]]:
         """(record, readings) pairs."""
@@ -229,7 +229,7 @@ class VitalsStudy:
             "unit": PARTS[self.part][1],
             "left_out": [s for s in left_out if s],
             "data": data,
-            "targets": [_target(t, figures, PARTS[self.part][1]) for t in TARGETS[self.part] if t[0] in figures],
+            "targets": [_target(t, figures, groups, self.part) for t in TARGETS[self.part] if t[0] in figures],
             "groups": figures,
             "records": [
                 {
@@ -251,14 +251,11 @@ class VitalsStudy:
         return vitals_report.sections(result)
 
 
-def _names(wanted: Sequence[str]) -> list[str]:
-    here = [p.stem for p in datasets.records("bidmc")]
+def _names(data_set: str, wanted: Sequence[str]) -> list[str]:
+    here = [p.stem for p in datasets.records(data_set)]
     missing = [n for n in wanted if n not in here]
     if missing:
-        raise UserError(
-            f"no record {', '.join(missing)} in bidmc",
-            f"it has {', '.join(here[:8])} ...",
-        )
+        raise UserError(f"no record {', '.join(missing)} in {data_set}", f"it has {', '.join(here[:8])} ...")
     return list(wanted) or here
 
 
@@ -294,7 +291,8 @@ def _has_rate(path) -> bool:
 
 
 def _running(recording: Recording, how: str) -> Pairs:
-    a = motion.answers(recording, [int(c) - 1 for c in how.split()[1].split("+")])
+    channels, accelerometer, change = HOW_WORN[how]
+    a = motion.answers(change(recording), channels, accelerometer=accelerometer)
     half = motion.WINDOW_S / 2
     return Pairs(a.t_s + half, a.bpm, a.reference, a.quality, a.shown, a.t_s - half)
 
@@ -363,9 +361,26 @@ def _figures(rows: list[tuple[str, Pairs]], task: Task) -> dict:
     }
 
 
-def _target(target: tuple[str, str, str, float, bool], figures: dict, unit: str) -> dict:
+def _target(
+    target: tuple[str, str, str, float, bool], figures: dict, groups: dict[str, list[tuple[str, Pairs]]], part: str
+) -> dict:
     group, figure, name, limit, least = target
-    return judged(name, figures[group][figure], "%" if figure.endswith("_pct") else unit, limit, least)
+    shares = {record: _share(figure, pairs) for record, pairs in groups[group]}
+    unit = "%" if figure.endswith("_pct") else PARTS[part][1]
+    return judged(name, figures[group][figure], unit, limit, least, shares, root=figure == "arms")
+
+
+def _share(figure: str, p: Pairs) -> tuple[float, float]:
+    """What a record adds to a figure of TARGETS: see study.judged."""
+    known, counted = np.isfinite(p.reference), p.counted
+    error = np.abs(p.value - p.reference)
+    if figure == "coverage_pct":
+        return 100.0 * counted.sum(), known.sum()
+    if figure == "mae_of_records":
+        known &= np.isfinite(p.value)
+        return (float(error[known].mean()), 1.0) if known.any() else (0.0, 0.0)
+    of = {"mae": error, "arms": error**2, "within_5_pct": 100.0 * (error <= 5)}[figure]
+    return float(of[counted].sum()), counted.sum()
 
 
 def _tracks(group: str, rows: list[tuple[str, Pairs]]) -> list[dict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from host_tools.validate.page import number, table, verdict
+from host_tools.validate.page import number, summary, table
 from host_tools.validate.plots import Line, chart, legend, ticks
 from host_tools.validate.study import Section
 
@@ -29,19 +29,8 @@ def sections(result: dict) -> list[Section]:
 
 
 def _summary(result: dict) -> Section:
-    rows = [
-        [
-            t["name"],
-            f"{'≥' if t['least'] else '≤'} {t['limit']:g} {t['unit']}",
-            f"{number(t['value'])} {t['unit']}",
-            verdict(t["met"]),
-        ]
-        for t in result["targets"]
-    ]
-    html = table(["Figure", "Target", "Vigil", ""], rows) if rows else "<p>No target is for these data.</p>"
-    html += "".join(f'<p class="note">{escape(s[0].upper() + s[1:])}.</p>' for s in result["left_out"])
     sets = "; ".join(f"{name}: {len(records)}" for name, records in result["data"].items())
-    return Section("Summary", html, f"Cases by data set: {sets}. Engine: {result['engine']}.")
+    return summary(result, f"Cases by data set: {sets}. Engine: {result['engine']}.")
 
 
 def _groups(result: dict) -> Section:

@@ -26,6 +26,9 @@ from rich.table import Table
 from host_tools.errors import UserError
 from host_tools.ingest.waveform import decode
 from host_tools.replay import frontend
+from host_tools.validate import page
+from host_tools.validate.ecg_study import present
+from host_tools.validate.study import Section, judged
 from host_tools.virtual import interpreter
 from signal_models import datasets
 
@@ -68,15 +71,18 @@ def signals(sets: Iterable[str] = ("mitdb", "bidmc", "max30102")) -> Iterator[Si
     18 bits with noise; real red and infrared of max30102 at their own 25 Hz."""
     for name in sets:
         for path in datasets.records(name):
-            record = datasets.load(path)
-            if record.ecg is not None:
-                yield Signal(f"{name} ECG", record.name, frontend.ecg_stream(record.ecg, record.ecg_fs).data, 16)
-            if record.ppg is None:
-                continue
-            if record.ppg_unit == "relative":
-                yield Signal(f"{name} light", record.name, _coloured(record), 18)
-            elif name == "max30102":
-                yield Signal("max30102 light, 25 Hz", record.name, np.rint(record.ppg).astype(np.int32), 18)
+            yield from signals_of(name, path)
+
+
+def signals_of(name: str, path: Path) -> Iterator[Signal]:
+    """Those of one record of the data set `name`."""
+    record = datasets.load(path)
+    if record.ecg is not None:
+        yield Signal(f"{name} ECG", record.name, frontend.ecg_stream(record.ecg, record.ecg_fs).data, 16)
+    if record.ppg is not None and record.ppg_unit == "relative":
+        yield Signal(f"{name} light", record.name, _coloured(record), 18)
+    elif record.ppg is not None and name == "max30102":
+        yield Signal("max30102 light, 25 Hz", record.name, np.rint(record.ppg).astype(np.int32), 18)
 
 
 def _coloured(record) -> np.ndarray:
@@ -169,6 +175,82 @@ def table(figures: dict[str, dict]) -> Table:
         ]
         shown.add_row(group, str(said["records"]), str(said["plain_bits"]), *cells, str(said["ns_per_sample"]))
     return shown
+
+
+@dataclass(frozen=True)
+class WaveformStudy:
+    """As a study. `result`: engine, left_out, targets, data; groups: `summary` without times; records: [{group, name,
+    samples, plain_bits, bits}]. That every record comes back bit for bit is part of measuring it."""
+
+    engine: str = "micropython"
+    sets: tuple[str, ...] = ("mitdb", "bidmc", "max30102")
+
+    name = "waveform"
+    title = "Vigil waveforms: lossless compression beside general compressors"
+
+    def tasks(self) -> list[Path]:
+        """Files of all records that are here."""
+        if self.engine not in ENGINES:
+            raise UserError(f"no waveforms on engine `{self.engine}`", f"one of {', '.join(ENGINES)}")
+        tasks = [path for name in self.sets if present(name) for path in datasets.records(name)]
+        if not tasks:
+            raise UserError("no recordings are here", "`vigil data` says how to get them")
+        return tasks
+
+    def key(self, task: Path) -> str:
+        """See Study."""
+        return f"waveform {self.engine} {task.parent.name}/{task.name}"
+
+    def run(self, task: Path) -> list[Row]:
+        """Compress all signals of a record, by all."""
+        return [judge(one, self.engine) for one in signals_of(task.parent.name, task)]
+
+    def summarise(self, results: list[tuple[Path, list[Row]]]) -> dict:
+        """See above."""
+        rows = [row for _, found in results for row in found]
+        groups = summary(rows)
+        for said in groups.values():
+            del said["ns_per_sample"]  # differs from run to run
+        data: dict[str, list[str]] = {}
+        for path, _ in results:
+            data.setdefault(path.parent.name, []).append(path.stem)
+        return {
+            "engine": self.engine,
+            "left_out": [] if all("FLAC" in row.bits for row in rows) else ["FLAC: pip install soundfile"],
+            "targets": [_beside(group, said, rows) for group, said in groups.items()],
+            "data": data,
+            "groups": groups,
+            "records": [
+                {"group": r.group, "name": r.name, "samples": r.samples, "plain_bits": r.plain_bits, "bits": r.bits}
+                for r in rows
+            ],
+        }
+
+    def sections(self, result: dict) -> list[Section]:
+        """Draw it."""
+
+        def cells(bits: dict[str, float]) -> list[str]:
+            return [page.number(bits.get(name)) for name in ("vigil", *OTHERS)]
+
+        heads = ["plain bits", *(f"{n}, bits" for n in ("vigil", *OTHERS))]
+        groups = [[g, s["records"], s["plain_bits"], *cells(s["bits_per_sample"])] for g, s in result["groups"].items()]
+        rows = [[r["name"], r["group"], r["samples"], r["plain_bits"], *cells(r["bits"])] for r in result["records"]]
+        note = "Bits a sample. Our blocks of a second stand for themselves; the others see the whole record at once."
+        return [
+            page.summary(result, f"{len(result['records'])} signals, every one decoded bit for bit."),
+            Section("By kind of signal", page.table(["Signal", "records", *heads], groups), note),
+            Section("Record by record", page.table(["Record", "signal", "samples", *heads], rows)),
+        ]
+
+
+def _beside(group: str, said: dict, rows: list[Row]) -> dict:
+    """Bits a sample of a group beside the best of the other compressors."""
+    records = {r.name: (r.bits["vigil"], 1.0) for r in rows if r.group == group}
+    bits = said["bits_per_sample"]
+    rivals = {name: v for name, v in bits.items() if name != "vigil"}
+    best = min(rivals, key=lambda n: rivals[n])
+    found = judged(f"{group}, compressed", bits["vigil"], "bits a sample", None, False, records)
+    return found | {"peer": best, "peer_value": rivals[best], "ahead": bits["vigil"] < rivals[best]}
 
 
 def main(argv: list[str] | None = None) -> int:

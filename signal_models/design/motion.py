@@ -23,11 +23,11 @@ class Network:
 
 
 def step_q8() -> np.ndarray:
-    """How far the rate moves between two evaluations: 13 weights, sum 256."""
-    k = np.arange(-6, 7)
+    """How far the rate moves between two evaluations: 17 weights, sum 256."""
+    k = np.arange(-8, 9)
     g = np.exp(-(k**2) / (2 * STEP_BINS**2))
     q = np.rint(256 * g / g.sum()).astype(np.int64)
-    q[6] += 256 - q.sum()
+    q[8] += 256 - q.sum()
     return q
 
 
@@ -44,7 +44,7 @@ def tables() -> list[Table]:
     """The tables of firmware/vigil/dsp/coeffs/motion.py."""
     shape = "8 x (12 weights Q14, bias Q8), 8 weights of the units Q8, 12 straight weights Q14"
     return [
-        Table("STEP_Q8", step_q8(), "how far the rate moves in 2 s, -6..6 bins", "B"),
+        Table("STEP_Q8", step_q8(), "how far the rate moves in 2 s, -8..8 bins", "B"),
         Table("HEARD", _packed(network()), shape),
         Table("ALONE", _packed(network(alone=True)), "likewise, of light without acceleration"),
     ]

@@ -125,7 +125,10 @@ def windows(pulse: np.ndarray, acc: np.ndarray | None) -> tuple[np.ndarray, np.n
 def spectra(
     x: np.ndarray, acc: np.ndarray | None
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray, np.ndarray]:
-    """Per column (pulse, what cancelling leaves), (w, LAST) each; that of the acceleration; which windows move."""
+    """Per column (pulse, what cancelling leaves), (w, LAST) each; that of the acceleration; which windows move.
+
+    The sum of the columns comes last where there are several.
+    """
     moving = np.zeros(len(x), bool) if acc is None else np.abs(acc).max(axis=(1, 2)) >= STILL
     motion = np.zeros((len(x), LAST), np.int64)
     scaled = np.zeros((0, 3, SPAN), np.int64)
@@ -134,8 +137,10 @@ def spectra(
         motion[moving] = np.max([spectrum(scaled[:, k, 6:206]) for k in range(3)], axis=0)
         motion[:, HEARD:] = 0
     columns = []
-    for c in range(x.shape[1]):
-        one = normalise(x[:, c])
+    heard = [normalise(x[:, c]) for c in range(x.shape[1])]
+    if len(heard) > 1:
+        heard.append(normalise(np.sum(heard, axis=0)))
+    for one in heard:
         own = spectrum(one)
         left = own.copy()
         if moving.any():
@@ -154,10 +159,10 @@ def inputs(own: np.ndarray, left: np.ndarray, motion: np.ndarray) -> np.ndarray:
     return np.stack([*one, *two, *low, *near, own[:, b - 16] + own[:, b + 16]], axis=-1)
 
 
-def judge(u: np.ndarray, net: design.Network) -> np.ndarray:
-    """Log2 likelihood (w, BINS) in Q4 of the inputs u."""
+def judge(u: np.ndarray, net: design.Network, shift: int = 11) -> np.ndarray:
+    """Log2 likelihood (w, BINS) in Q4 of the inputs u; a shift of 12 halves it."""
     z = (u @ net.hidden_q14.T) + (net.bias_q8 << 6)
-    return ((np.maximum(z, 0) >> 7) @ net.out_q8 + ((u @ net.straight_q14) << 1)) >> 11
+    return ((np.maximum(z, 0) >> 7) @ net.out_q8 + ((u @ net.straight_q14) << 1)) >> shift
 
 
 def track(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +171,7 @@ def track(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     belief = np.full(BINS, 1 << 18, np.int64)
     bpm, sure = [], []
     for s in score:
-        moved = (np.convolve(belief, kernel)[6 : 6 + BINS] >> 8) + 1
+        moved = (np.convolve(belief, kernel)[8 : 8 + BINS] >> 8) + 1
         v = s.max() - s
         down = (v + 15) >> 4
         weighed = np.where(down > 24, 0, (moved * (16 + (down << 4) - v)) >> (4 + np.minimum(down, 24)))
@@ -174,7 +179,10 @@ def track(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         belief = weighed << max(0, 19 - int(weighed[best]).bit_length())
         first, last = max(0, best - WIDTH), min(BINS, best + WIDTH + 1)
         near = belief[first:last] >> 4
-        off_q8 = int((near * (np.arange(first, last) - best)).sum()) * 256 // int(near.sum())
+        below = s[first:last].max() - s[first:last]
+        down = (below + 15) >> 4
+        weight = (near * (16 + (down << 4) - below)) >> (4 + np.minimum(down, 24))
+        off_q8 = int((weight * (np.arange(first, last) - best)).sum()) * 256 // max(1, int(weight.sum()))
         bpm.append((((best + LOW) << 8) + off_q8) * 1875 >> 15)
         sure.append(int(near.sum()) * 100 // (int((belief >> 4).sum()) + 1))
     return np.array(bpm), np.array(sure)
@@ -185,7 +193,9 @@ def run(pulse: np.ndarray, acc: np.ndarray | None, net: design.Network | None = 
     x, a, counts = windows(np.asarray(pulse, np.int64), acc)
     columns, motion, moving = spectra(x, a)
     net = net or design.network(alone=acc is None)
-    score = sum(judge(inputs(own, left, motion), net) for own, left in columns)
+    each = 11 + (x.shape[1] > 1)  # of several columns each counts half, and their sum whole
+    shifts = [each] * x.shape[1] + [11]
+    score = sum(judge(inputs(own, left, motion), net, s) for (own, left), s in zip(columns, shifts, strict=False))
     bpm, sure = track(np.asarray(score))
     return Track(counts, bpm, sure, moving)
 
@@ -224,6 +234,7 @@ def hand_over(
     rates, qualities, shown = [], [], []
     size = None if acc is None else np.abs(acc).sum(axis=1)
     shape = shapes(pulse, ticks)
+    quiet = 0
     for i, count in enumerate(track_.count):
         tick, here = ticks[count], shape[count]
         track, sure = int(track_.bpm_x10[i]), max(0, 2 * int(track_.sure_pct[i]) - 100)
@@ -231,9 +242,11 @@ def hand_over(
         apart = beats is not None and abs(beats - track) > 40
         if size is not None:
             last = size[max(0, count - 203) : count - 3]
-            if quality < 50 or int(last.sum()) // (4 * len(last)) >= 100:
+            still = int(last.sum()) // (4 * len(last)) < 100
+            quiet = min((quiet or len(last)) + STEP, 1000) if still else 0
+            if quality < 50 or quiet < tick.span:
                 beats, quality = track, sure
-        elif here.skew_q6 < 19 or here.grown_q4 > 32 if apart else here.skew_q6 < 16 and here.grown_q4 > 24:
+        elif here.skew_q6 < 30 or here.grown_q4 > 28 if apart else here.skew_q6 < 16 and here.grown_q4 > 24:
             beats, quality = track, sure * 29 // 100
         elif apart or here.grown_q4 > 40:
             quality = min(quality, 49)

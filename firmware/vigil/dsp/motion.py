@@ -250,6 +250,17 @@ def cancel(x, acc, work):
 
 
 @micropython.viper
+def add(x, to, n: int):
+    """to[i] += x[i], int16. Scaling and overflow: at most 4 columns of 2**11."""
+    p = ptr16(x)
+    q = ptr16(to)
+    i = 0
+    while i < n:
+        q[i] = int(q[i]) + int(p[i])
+        i += 1
+
+
+@micropython.viper
 def keep_larger(x, most, n: int):
     """most[i] = max(most[i], x[i]); int16, none negative."""
     p = ptr16(x)
@@ -262,8 +273,8 @@ def keep_larger(x, most, n: int):
 
 
 @micropython.viper
-def judge(pulse, clean, motion, net, inputs, score):
-    """Add to score[j] (int32) how likely bin FIRST_BIN + j is the pulse: log2 of a likelihood, Q4.
+def judge(pulse, clean, motion, net, inputs, score, shift: int):
+    """Add to score[j] (int32) how likely bin FIRST_BIN + j is the pulse: log2 of a likelihood, Q4 by a shift of 11.
 
     pulse, clean, motion: log spectra of `fft.log_power`, of a column, of what is left of it when the acceleration
     is taken away, and of the acceleration. net: int16; per hidden unit its 12 weights (Q14) and its bias (Q8), then
@@ -311,7 +322,7 @@ def judge(pulse, clean, motion, net, inputs, score):
         while i < INPUTS:
             z += int(u[i]) * ((int(w[at + i]) ^ 0x8000) - 0x8000)
             i += 1
-        v = ((((int(o16[2 * j + 1]) ^ 0x8000) - 0x8000) << 16) | int(o16[2 * j])) + ((total + (z << 1)) >> 11)
+        v = ((((int(o16[2 * j + 1]) ^ 0x8000) - 0x8000) << 16) | int(o16[2 * j])) + ((total + (z << 1)) >> shift)
         o[j] = v
         j += 1
 
@@ -320,7 +331,7 @@ def judge(pulse, clean, motion, net, inputs, score):
 def follow(belief, kernel_q8, score, work) -> int:
     """One step of the tracker: move the belief, weigh it by the score. Returns the likeliest bin's index.
 
-    belief: int32, 145, each 0..2**19. kernel_q8: 13 bytes, how far the rate moves in 2 s. score: int32, Q4 log2.
+    belief: int32, 145, each 0..2**19. kernel_q8: 17 bytes, how far the rate moves in 2 s. score: int32, Q4 log2.
     work: int32, 145. Every bin keeps at least 1 before it is weighed: no rate is ever ruled out, which is what
     brings the tracker back when it was lost.
     Scaling and overflow: 2**19 * 2**8 = 2**27 (the kernel's sum is 256); weighing multiplies by at most 31.
@@ -334,8 +345,8 @@ def follow(belief, kernel_q8, score, work) -> int:
     while j < BINS:
         total = 0
         i = 0
-        while i < 13:
-            at = j + i - 6
+        while i < 17:
+            at = j + i - 8
             if at >= 0 and at < BINS:
                 total += int(p[at]) * int(k[i])
             i += 1

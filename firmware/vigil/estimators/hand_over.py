@@ -1,9 +1,9 @@
 """Which pulse rate is believed: the beats', or in motion the belief over all rates.
 
-With an accelerometer its level decides: the beats answer when nothing has moved for 8 s. Without one the light must
-tell, and has two signs: a pulse rises fast and falls slowly, so that its skewness is positive, which the swing of an
-arm's is not; and motion makes the signal larger than it was at rest. Neither is enough: a deep dicrotic notch takes
-the skewness away, warmth makes the pulse larger.
+With an accelerometer its level decides: the beats answer when nothing has moved in all of their time. Without one the
+light must tell, and has two signs: a pulse rises fast and falls slowly, so that its skewness is positive, which the
+swing of an arm's is not; and motion makes the signal larger than it was at rest. Neither is enough: a deep dicrotic
+notch takes the skewness away, warmth makes the pulse larger.
 docs/adr/0018 has the figures.
 """
 
@@ -18,9 +18,9 @@ _WINDOW = const(200)  # samples looked at: 8 s
 SHAPE_MIN = const(100)  # and the least
 _AGREE_X10 = const(40)  # bpm: beats and spectrum tell of one pulse
 _SKEW_Q6 = const(16)  # 0.25: less is no pulse's shape, of a signal that has grown by half
-_ODD_Q6 = const(19)  # 0.3: likewise, where beats and spectrum disagree
+_ODD_Q6 = const(30)  # 0.47: likewise, where beats and spectrum disagree
 _LARGER_Q4 = const(24)
-_DOUBLE_Q4 = const(32)
+_MUCH_Q4 = const(28)  # or 1.75 times as large, where they disagree
 _LARGE_Q4 = const(40)  # two and a half times as large as at rest, or disagreement: no more than _UNSURE
 _UNSURE = const(49)
 _FORGET = const(10)  # the smallest size is forgotten by 1/1024 a second
@@ -71,7 +71,7 @@ class HandOver:
         track = motion.bpm_x10 if motion is not None else None
         apart = track is not None and beats is not None and abs(beats - track) > _AGREE_X10
         if track is not None and motion.heard:
-            if reason == PRESENT and quality >= 50 and motion.still:
+            if reason == PRESENT and quality >= 50 and motion.quiet >= pulse.span:
                 return beats, quality, reason
             quality = motion.quality_pct
             return track, quality, PRESENT if quality >= _QUALITY_MIN else MOTION_ARTIFACT
@@ -86,7 +86,7 @@ class HandOver:
     def _disturbed(self, apart):
         """Tell whether the light alone shows motion. apart: beats and spectrum disagree."""
         if apart:
-            return self.skew_q6 < _ODD_Q6 or self.grown_q4 > _DOUBLE_Q4
+            return self.skew_q6 < _ODD_Q6 or self.grown_q4 > _MUCH_Q4
         return self.skew_q6 < _SKEW_Q6 and self.grown_q4 > _LARGER_Q4
 
 

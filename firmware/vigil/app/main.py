@@ -116,6 +116,7 @@ class Monitor:
         topics = (uplink.ack_topic, uplink.command_topic)
         name = settings.client_id or device_id
         client = MqttClient(self.board, settings, name, topics, session, uplink.on_message, uplink.wake)
+        client.relieve = self.acquisition.relieve
         uplink.client = client
         return client
 

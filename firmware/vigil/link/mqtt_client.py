@@ -1,7 +1,7 @@
 """The link on asyncio: does what the session's state says, over a TLS socket that proves both sides.
 
 One reader (the session's own task) and any number of writers; every wait has a deadline; nothing blocks but the
-name look-up (give an address where that matters) and the chip's own arithmetic during a handshake.
+name look-up (give an address where that matters) and the chip's own arithmetic during a handshake, step by step.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from micropython import const
 from vigil.core.errors import LinkError
 from vigil.core.log import INFO, WARN, log
 from vigil.link import session as states
+from vigil.link.handshake import Stepped
 from vigil.link.mqtt import CONNACK, MESSAGE, OVERSIZE, REFUSALS, SUBACK, Mqtt
 
 _KEEP_ALIVE_S = const(60)
@@ -21,6 +22,7 @@ _QUIET_MS = const(20_000)  # without a byte from the broker: ask; twice so long:
 _SEND_MS = const(10_000)
 _POLL_MS = const(200)
 _BUFFER_BYTES = const(512)
+_BREATH_MS = const(5)  # between two steps of a handshake: what is due gets its turn
 _HUNG_UP = (32, errno.ECONNRESET, -0x7780)  # EPIPE, reset, MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE
 
 
@@ -54,7 +56,8 @@ class MqttClient:
         self._context = None
         self._socket = None  # the plain one, for waiting: polling a TLS object costs a millisecond on some ports
         self._tls = None
-        self._secured = False  # the handshake is over
+        self._stepped = None
+        self.relieve = lambda: None  # called before each step of a handshake
         self._mqtt = None
         self._lock = asyncio.Lock()
         self._buffer = bytearray(_BUFFER_BYTES)
@@ -175,12 +178,10 @@ class MqttClient:
                 context.load_verify_locations(cadata=file.read())
             context.load_cert_chain(settings.cert_path, settings.key_path)
             self._context = context
-        tls = self._context.wrap_socket(
-            self._socket, server_hostname=settings.server_name, do_handshake_on_connect=False
+        self._stepped = Stepped(self._socket)
+        self._tls = self._context.wrap_socket(
+            self._stepped, server_hostname=settings.server_name, do_handshake_on_connect=False
         )
-        tls.setblocking(False)
-        self._tls = tls
-        self._secured = False
         self._mqtt = Mqtt(3072)  # a full acknowledgement has 64 items of about 40 bytes
         self._events = []
         self._write_error = None
@@ -267,12 +268,17 @@ class MqttClient:
         while data:
             if tls is None or tls is not self._tls:  # closed meanwhile, and perhaps another is open already
                 raise LinkError("the link is down")
+            stepped = self._stepped
+            if not stepped.secured:
+                self.relieve()
             n = tls.write(data)
-            if n is None:
-                await _wait_for(self._socket, self._secured)  # a handshake waits for the other side's next flight
-            else:
-                self._secured = True
+            if n is not None:
+                stepped.secured = True
                 data = data[n:]
+            elif stepped.paused:
+                await asyncio.sleep_ms(_BREATH_MS)
+            else:
+                await _wait_for(self._socket, stepped.secured)  # a handshake waits for the other side's next flight
 
     def _close(self) -> None:
         ends = self._tls, self._socket

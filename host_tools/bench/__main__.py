@@ -11,21 +11,40 @@ import sys
 import tempfile
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from host_tools import board
-from host_tools.bench import stages
+from host_tools.bench import stages, units
+from host_tools.bench.heap import CASES
 from host_tools.errors import UserError
 from host_tools.image.fold import fold_all
+from host_tools.image.heap import heap_kb
 from host_tools.paths import FIRMWARE, ROOT
 from host_tools.trust.verify import verify_signature
 from host_tools.virtual import interpreter
 
 ORDER = ("core", "dsp", "wire", "crypto", "estimators", "store", "ota", "link", "drivers", "app")
 RATE = {"ecg channel": (75, 1), "ppg channel": (75, 1), "ppg in motion": (75, 3)}  # what must be read, within what
+
+
+# Of each unit: what it must answer (least, most), and the modules that are charged to it.
+UNITS = {
+    "PPG front, 2 columns": (700, 900, ("dsp.ppg_front",)),
+    "PPG beats": (6, 11, ("dsp.ppg_beats",)),
+    "pulse rate": (740, 760, ("estimators.pulse_rate", "dsp.ppg_window")),
+    "SpO2": (955, 1000, ("estimators.spo2",)),
+    "contact": (2, 2, ("estimators.contact",)),
+    "hand-over": (16, 200, ("estimators.hand_over", "dsp.pulse_shape")),
+    "pulse rate in motion": (730, 770, ("estimators.motion_rate", "dsp.motion", "dsp.coeffs.motion")),
+    "spectrum": (20, 20, ("dsp.fft", "dsp.coeffs.fft")),
+    "respiration rate": (145, 155, ("estimators.resp_rate", "dsp.resp", "dsp.coeffs.resp")),
+    "breath's views": (780, 810, ()),
+    "fusion": (748, 752, ("estimators.fusion",)),
+}
 
 
 def modules() -> list[str]:
@@ -52,12 +71,13 @@ def _loads(file: Path) -> list[str]:
     return loaded
 
 
-def run(engine: str, *args: str, heap_kb: int = 512) -> list[dict]:
-    """Run stages.py on an engine (viper, bytecode or cpython) and return what it tells."""
+def run(engine: str, *args: str, program: ModuleType = stages, heap_kb: int = 512) -> list[dict]:
+    """Run a program of stages on an engine (viper, bytecode or cpython) and return what it tells."""
+    assert program.__file__
     if engine == "cpython":
-        command, env = [sys.executable, "-c", CPYTHON, *args], None
+        command, env = [sys.executable, "-c", CPYTHON.format(program.__name__), *args], None
     else:
-        command = interpreter.command(stages.__file__, *args, heap_kb=heap_kb)
+        command = interpreter.command(program.__file__, *args, heap_kb=heap_kb)
         env = interpreter.environment(*interpreter.import_path(engine))
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, cwd=ROOT)
     if done.returncode:
@@ -65,7 +85,7 @@ def run(engine: str, *args: str, heap_kb: int = 512) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-CPYTHON = "import host_tools, runpy; runpy.run_module('host_tools.bench.stages', run_name='__main__')"
+CPYTHON = "import host_tools, runpy; runpy.run_module({!r}, run_name='__main__')"
 
 
 def sizes(march: str) -> dict[str, int]:
@@ -110,6 +130,31 @@ def check(engine: str, told: list[dict]) -> list[str]:
     return wrong
 
 
+def check_units(engine: str, told: list[dict]) -> list[str]:
+    """Complaints about units that are missing or answer wrongly."""
+    wrong = [f"{engine}: no {name}" for name in UNITS if name not in {u["unit"] for u in told}]
+    for u in told:
+        least, most, _ = UNITS[u["unit"]]
+        if u["answer"] is None or not least <= u["answer"] <= most:
+            wrong.append(f"{engine}: {u['unit']} answers {u['answer']}, not {least} to {most}")
+    return wrong
+
+
+def units_table(told: dict[str, list[dict]], mpy_bytes: dict[str, int]) -> Table:
+    """What each unit of the light's chain costs on each engine."""
+    table = Table("unit", "each", *(f"{engine} us" for engine in told), "worst us", "B allocated", ".mpy B")
+    table.title = "the light's chain, a call"
+    for rows in zip(*told.values(), strict=True):
+        first = rows[0]
+        size = sum(mpy_bytes[f"vigil.{name}"] for name in UNITS[first["unit"]][2])
+        seconds = f"{first['every_ms'] / 1000:g} s"
+        cost = [str(row["us"]) for row in rows]
+        table.add_row(
+            first["unit"], seconds, *cost, str(first["worst_us"]), str(first["bytes_allocated"]), str(size or "-")
+        )
+    return table
+
+
 def main() -> int:
     """Measure, check, print, write."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -118,11 +163,13 @@ def main() -> int:
     console = Console()
     heap = {h["module"]: h["bytes"] for h in run("viper", *modules())}
     bytes_ = {march: sizes(march) for march in track(("xtensawin", "rv32imc"), "compiling", console=console)}
-    told = {}
+    told, of_units = {}, {}
     wrong = []
     for engine in track(("viper", "bytecode", "cpython"), "running the stages", console=console):
         told[engine] = run(engine)
         wrong += check(engine, told[engine])
+        of_units[engine] = run(engine, program=units)
+        wrong += check_units(engine, of_units[engine])
 
     native = native_sizes("xtensawin")
     table = Table(
@@ -150,13 +197,25 @@ def main() -> int:
             else:
                 table.add_row(engine, f"{s['stage']}: {s['used']} B used")
     console.print(table)
+    table = Table("running device", "heap, 32-bit KB", title="heap of a running device and its board (make heap)")
+    for profile, sensors in CASES:
+        table.add_row(f"{profile}: {' + '.join(sensors)}", f"{heap_kb(profile, sensors) or 0:.1f}")
+    console.print(table)
+    console.print(units_table(of_units, bytes_["xtensawin"]))
     console.print(
         f"[dim]64-bit heap: about twice a board's. Machine: {platform.machine()}, {platform.python_version()}"
     )
     for line in wrong:
         console.print(f"[red]{line}")
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    record = {"machine": platform.machine(), "heap": heap, "mpy_bytes": bytes_, "native_bytes": native, "stages": told}
+    record = {
+        "machine": platform.machine(),
+        "heap": heap,
+        "mpy_bytes": bytes_,
+        "native_bytes": native,
+        "stages": told,
+        "units": of_units,
+    }
     args.json.write_text(json.dumps(record, indent=1))
     return 1 if wrong else 0
 

@@ -32,23 +32,30 @@ def rest():
     """Called between stages; replaced on a chip whose watchdog already runs."""
 
 
-def _tell(**fields):
+def tell(**fields):
+    """Print one line of JSON."""
     print(json.dumps(fields))
     rest()
 
 
-def _allocated():
+def allocated():
+    """Bytes of heap in use, 0 where the interpreter does not tell."""
     return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+
+
+def counts_allocations():
+    """Tell whether `allocated` says what the chip would: pointer casts in bytecode allocate."""
+    return "vigil_pointers" not in sys.modules and hasattr(gc, "mem_alloc")
 
 
 def heap_of_modules(names):
     """Import each module and tell by how many bytes the heap grew."""
     for name in names:
         gc.collect()
-        before = _allocated()
+        before = allocated()
         __import__(name)
         gc.collect()
-        _tell(stage="heap", module=name, bytes=_allocated() - before)
+        tell(stage="heap", module=name, bytes=allocated() - before)
 
 
 class _Noise:
@@ -75,23 +82,25 @@ def ecg_blocks():
         yield start * 4, data
 
 
-def _swing(t):
-    """An arm's swing of 0.7 s, -1000..1000, at t in 10 ms: a parabola for each half."""
-    t %= 70
-    at = t % 35
-    size = at * (35 - at) * 1000 // 306
-    return size if t < 35 else -size
+def swing(t, half=35):
+    """An arm's swing of 0.7 s, -1000..1000, at t in 10 ms: a parabola for each half, which lasts `half`."""
+    at = t % half
+    size = at * (half - at) * 4000 // (half * half)
+    return size if t % (2 * half) < half else -size
 
 
-def ppg_blocks(leak=0):
-    """SECONDS of 75 bpm in red and IR at 1 % perfusion, R about 0.5; blocks of 10. leak: counts of the arm's swing."""
+def ppg_blocks(leak=0, breath=0):
+    """SECONDS of 75 bpm in red and IR at 1 % perfusion, R about 0.5; blocks of 10.
+
+    leak: counts of the arm's swing; breath: of 15 breaths a minute.
+    """
     noise = _Noise()
     for start in range(0, 100 * SECONDS, 10):
         data = array("i", bytes(80))
         for i in range(10):
             phase = (start + i) % 80
             pulse = 50 * phase if phase < 20 else 1000 - 50 * (phase - 20) * 20 // 60
-            moved = leak * _swing(start + i) // 1000
+            moved = (leak * swing(start + i) + breath * swing(start + i, 200)) // 1000
             data[2 * i] = 100000 - pulse // 2 - moved + noise(8)
             data[2 * i + 1] = 100000 - pulse - moved + noise(8)
         yield start * 10, data
@@ -107,19 +116,19 @@ class Runner:
         from vigil.estimators.ppg_channel import PpgChannel
 
         self._acc = AccChannel()
-        self._ppg = PpgChannel()
-        self._ppg.hand_over.motion = MotionRate(self._acc)
+        self.channel = PpgChannel()
+        self.channel.hand_over.motion = MotionRate(self._acc)
         self._block = SampleBlock(ACC, (0, 1, 2), array("h", [0, 300, 900] * 5), period_us=20000, n=5)
-        self.report = self._ppg.report
+        self.report = self.channel.report
 
     def push(self, block):
         """Push both."""
         mine = self._block
         mine.t0_ms = block.t0_ms
         for i in range(5):
-            mine.data[3 * i] = 7 * _swing(block.t0_ms // 10 + 2 * i) // 10
+            mine.data[3 * i] = 7 * swing(block.t0_ms // 10 + 2 * i) // 10
         self._acc.push(mine)
-        self._ppg.push(block)
+        self.channel.push(block)
 
 
 def _chain(name):
@@ -141,19 +150,19 @@ def channel(name, source, columns, period_us, blocks):
     chain = _chain(name)
     made = list(blocks)
     block = SampleBlock(source, columns, None, period_us=period_us)
-    spent_us = worst_us = pushed = allocated = samples = 0
+    spent_us = worst_us = pushed = taken = samples = 0
     gc.collect()
-    counted = "vigil_pointers" not in sys.modules and hasattr(gc, "mem_alloc")  # pointer casts in bytecode allocate
+    counted = counts_allocations()
     if counted:
         gc.disable()
     for t0_ms, data in made:
         block.data, block.t0_ms, block.n, block.seq = data, t0_ms, len(data) // len(columns), pushed
-        before = _allocated()
+        before = allocated()
         start = ticks_us()
         chain.push(block)
         took = ticks_diff(ticks_us(), start)
         if pushed * 3 >= 2 * len(made):
-            allocated += _allocated() - before
+            taken += allocated() - before
         spent_us += took
         worst_us = max(worst_us, took)
         pushed += 1
@@ -161,13 +170,13 @@ def channel(name, source, columns, period_us, blocks):
     gc.enable()
     out = []
     chain.report(made[-1][0], out)
-    _tell(
+    tell(
         stage=name,
         us_per_block=round(spent_us / pushed, 1),
         block_us=samples // pushed * period_us,
         worst_us=worst_us,
         ns_per_sample=round(1000 * spent_us / samples),
-        bytes_allocated_per_block=round(allocated / (pushed - 2 * pushed // 3), 1) if counted else None,
+        bytes_allocated_per_block=round(taken / (pushed - 2 * pushed // 3), 1) if counted else None,
         rate=out[0].mantissa * 10 ** (out[0].exp10 + 1) if out and out[0].mantissa is not None else None,
     )
 
@@ -215,16 +224,14 @@ def seal():
         payload = batch.encode(boot=1, seq=i + 1, prev_digest=bytes(32), oldest_seq=1, t0_ms=100000, readings=readings)
         sealed = envelope.seal(signer, payload)
         spent += ticks_diff(ticks_us(), start)
-    _tell(
-        stage="seal", us=spent // runs, envelope_bytes=len(sealed), envelope=sealed.hex(), key=signer.public_key.hex()
-    )
+    tell(stage="seal", us=spent // runs, envelope_bytes=len(sealed), envelope=sealed.hex(), key=signer.public_key.hex())
 
 
 def heap(stage):
     """Free and used heap at this point."""
     gc.collect()
     if hasattr(gc, "mem_free"):
-        _tell(stage=stage, free=gc.mem_free(), used=gc.mem_alloc())
+        tell(stage=stage, free=gc.mem_free(), used=gc.mem_alloc())
 
 
 def main(modules, stages=True):

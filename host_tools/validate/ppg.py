@@ -219,16 +219,23 @@ def replayed() -> None:
 def grid() -> None:
     """Synthetic grid: rate x perfusion x noise, and SpO2 x noise."""
     print("synthetic: pulse rate (bpm); 30 s each; noise is white, against the pulse, at 100 Hz")
+    every, good = [], []
     for snr_db in NOISES_DB:
         for perfusion in (0.1, 0.3, 1.0, 10.0):
             made = [_synthetic(rate, perfusion, 97.0, snr_db)[:2] for rate in RATES]
+            every += made
+            good += made if perfusion >= 0.3 and snr_db != 6 else []
             _grid_line(f"{'clean' if snr_db is None else f'{snr_db:g} dB'}, {perfusion:g} %", made)
     print("synthetic: pulse rate (bpm), perfusion 0.3, 1 and 10 %, by dicrotic wave and by wander in pulse amplitudes")
     for notch, wander in SHAPES:
         for snr_db in NOISES_DB:
             light = [(rate, perfusion) for rate in RATES for perfusion in (0.3, 1.0, 10.0)]
             made = [_synthetic(r, p, 97.0, snr_db, notch=notch, wander=wander)[:2] for r, p in light]
+            every += made
+            good += made if snr_db != 6 else []
             _grid_line(f"{notch:g}, {wander:g}, {'clean' if snr_db is None else f'{snr_db:g} dB'}", made)
+    _grid_line("all to 10 dB and 0.3 %", good)
+    _grid_line("all", every)
     print("synthetic: SpO2 (%), 70..100 % x perfusion 0.3..10 %, 75 bpm")
     for snr_db in NOISES_DB:
         parts = [_synthetic(75, p, s, snr_db)[2:] for p in (0.3, 1.0, 10.0) for s in (70.5, 75, 80, 85, 90, 95, 99)]

@@ -48,6 +48,7 @@ def _as_it_is(recording: Recording) -> Recording:
 
 
 OURS = "Vigil"
+LATE = f"monitor {ppg.PULSE_LATE_S} s later"  # when its number tells of the reading's time
 COVERAGES = tuple(round(c, 2) for c in np.arange(0.5, 1.001, 0.05))
 _POINTS, _TRACKS = 1500, 3
 RATES = (30, 45, 60, 75, 100, 140, 180, 220, 240)
@@ -162,7 +163,7 @@ class VitalsStudy:
             return tasks
         names = _names("bidmc", self.records) if self.records or self.part == "resp" or present("bidmc") else []
         for name in names:
-            hows = tuple(resp.WITH) if self.part == "resp" else ("ECG beats", "monitor")
+            hows = tuple(resp.WITH) if self.part == "resp" else ("ECG beats", "monitor", LATE)
             tasks += [Task(name, "bidmc", how) for how in hows]
             tasks += [Task(name, "bidmc", hows[0] if self.part == "ppg" else "", p) for p in self._peers()[0]]
         return tasks
@@ -271,8 +272,10 @@ def _pairs(series: ppg.Series, reference: np.ndarray, part: str = "ppg") -> Pair
 
 def _resting(recording: Recording, how: str) -> Pairs:
     series = ppg.measure(recording)
-    monitor = ppg.reference(recording, "pulse_rate", series)
-    return _pairs(series, monitor if how == "monitor" else ppg.ecg_rate(recording, series))
+    if how == "ECG beats":
+        return _pairs(series, ppg.ecg_rate(recording, series))
+    late_s = ppg.PULSE_LATE_S if how == LATE else 0
+    return _pairs(series, ppg.reference(recording, "pulse_rate", series, late_s))
 
 
 def _by_peer(name: str, recording: Recording, ours: Pairs) -> Pairs:

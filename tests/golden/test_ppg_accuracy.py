@@ -60,6 +60,15 @@ def test_what_is_sure_is_right(rate, notch, wander, snr_db):
     assert not (error[series.quality >= 50] > 5).any()
 
 
+def test_a_missed_pulse_of_a_fast_heart_in_noise_is_not_sure():
+    rng = np.random.default_rng(220_100)
+    made = ppg(30, rng, regular_beats(30, 220), wander=1.0, perfusion_pct=10.0, snr_db=6)
+    recording = Recording("", ppg=made.counts, ppg_fs=100.0, truth={"pulse_rate": made.pulse_rate})
+    series = measure(recording)
+    error = np.abs(series.bpm - reference(recording, "pulse_rate", series))
+    assert (error > 4).any() and not (error[series.quality >= 50] > 5).any()
+
+
 def test_onsets_are_where_they_were_made():
     made = ppg(60, np.random.default_rng(4), regular_beats(60, 72))
     found = measure(Recording("", ppg=made.counts, ppg_fs=100.0)).onsets_s

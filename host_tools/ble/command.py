@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import queue
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,8 +126,6 @@ def drain(
 
 def empty(source: Any, store: Any, quiet_s: float) -> dict[str, int]:
     """Serve `source` into `store` until nothing has come for quiet_s; return what was verified and so on."""
-    from host_tools.ingest.gateway import Gateway
-
     before = store.counts()
     last = [time.monotonic()]
 
@@ -133,16 +133,98 @@ def empty(source: Any, store: Any, quiet_s: float) -> dict[str, int]:
         if name in ("committed", "rejected"):
             last[0] = time.monotonic()
 
+    with _gateway(source, store, log) as worker:
+        while worker.is_alive() and time.monotonic() - last[0] < quiet_s:
+            time.sleep(0.1)
+    return {name: n - before.get(name, 0) for name, n in store.counts().items()}
+
+
+@contextlib.contextmanager
+def _gateway(source: Any, store: Any, log: Callable[..., None]) -> Iterator[threading.Thread]:
+    """A gateway of `source` into `store`, in a thread of its own for as long as the context lasts."""
+    from host_tools.ingest.gateway import Gateway
+
     stop = threading.Event()
     worker = threading.Thread(target=Gateway(store, source, log).run, args=(stop,))
     worker.start()
     try:
-        while worker.is_alive() and time.monotonic() - last[0] < quiet_s:
-            time.sleep(0.1)
+        yield worker
     finally:
         stop.set()
         worker.join()
-    return {name: n - before.get(name, 0) for name, n in store.counts().items()}
+
+
+@app.command("update")
+def update(
+    address: _Address,
+    file: Annotated[Path, typer.Argument(help="a release that `vigil release sign` has made")],
+    minutes: Annotated[float, typer.Option(help="how long it may take, the trial with it", min=0.1)] = 40.0,
+    state: _State = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Install a release on a paired device, and stay until it has tried it; what it sends meanwhile is stored."""
+    need_bleak()
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from host_tools.sources.ble import BleSource
+    from host_tools.trust.home import Home
+    from host_tools.updates import release
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Home(state) as home, Progress(*columns, transient=True, disable=as_json) as progress:
+        made = release.read(file, home.signing.public("release"))
+        task = progress.add_task("connecting", total=100)
+
+        def say(push: Any) -> None:
+            progress.update(task, description=push.state, completed=push.percent)
+
+        ended = install(lambda told: BleSource([address], on_event=told), home, made, say, 60 * minutes)
+    if as_json:
+        print(json.dumps(asdict(ended)))
+    else:
+        print(f"{ended.device} runs release {ended.number} ({ended.version})")
+
+
+def install(make_source: Callable[..., Any], home: Any, made: Any, say: Callable[[Any], None], limit_s: float) -> Any:
+    """Offer release `made` to the device that `make_source(on_event)` connects with; return its push once confirmed.
+
+    say(push) is told how it goes. Raises UserError when the device refuses it or rolls it back, is not registered, is
+    another board, or has not come to an end in limit_s.
+    """
+    from host_tools.updates.rollout import OPEN, Pushes
+
+    connected: queue.SimpleQueue[str] = queue.SimpleQueue()
+    failed = [""]
+
+    def told(name: str, **fields: Any) -> None:
+        if name == "connected":
+            connected.put(fields["device"])
+        failed[0] = fields.get("reason") or failed[0]
+
+    pushes = Pushes(home.store)
+    device = None
+    until_s = time.monotonic() + limit_s
+    with _gateway(make_source(told), home.store, lambda name, **fields: None) as worker:
+        while worker.is_alive() and time.monotonic() < until_s:
+            if device is None:
+                with contextlib.suppress(queue.Empty):
+                    device = home.register.find(connected.get(timeout=0.1))
+                    if not pushes.push(made, [device]):
+                        hint = f"it is a {device.board or 'device'}, {device.state}; this is for {made.manifest.model}"
+                        raise UserError(f"{device.name} cannot take this release", hint)
+                continue
+            push = next(push for push in pushes.all() if push.device == device.device)
+            say(push)
+            if push.state == "confirmed":
+                return push
+            if push.state not in OPEN:
+                raise UserError(
+                    f"{device.name}: release {push.number} is {push.state}: {push.why}", "see docs/updates.md"
+                )
+            time.sleep(0.1)
+    if device is None:
+        raise UserError(f"no connection: {failed[0] or 'not in reach'}", "is it paired (vigil ble pair)?")
+    raise UserError(f"{device.name} has not come to an end", "the same command goes on where this one stopped")
 
 
 async def listen(where: Any, seconds: float | None, say: Any, only: tuple[str, ...] = (), backend: Any = None) -> None:

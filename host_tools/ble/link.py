@@ -13,7 +13,7 @@ from typing import Any
 from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakError
 
-from host_tools.ble.stream import Receiver
+from host_tools.ble.stream import Receiver, cut
 from host_tools.errors import UserError
 from vigil.wire import ack
 
@@ -23,7 +23,7 @@ DOWN = "b3a90002-7d0e-4c3b-9a51-2f6e8b1c4d70"
 CONTROL = "b3a90003-7d0e-4c3b-9a51-2f6e8b1c4d70"
 ABOUT = "b3a90004-7d0e-4c3b-9a51-2f6e8b1c4d70"
 HEART_RATE, OXIMETER, THERMOMETER = "180d", "1822", "1809"  # services whose monitors `scan` names
-_OPEN, _CONFIRM, _ACK = 1, 2, 3
+_OPEN, _CONFIRM, _ACK, _PART = 1, 2, 3, 4
 _COMMAND, _SET, _FORGET = 1, 2, 3
 _VERSION = 1
 _ITEM_BYTES = 41  # of an acknowledgement, at most
@@ -124,6 +124,11 @@ class BleLink:
         for start in range(0, len(items), n):
             self._writes.put_nowait(bytes((_ACK,)) + ack.encode(items[start : start + n], utc_ms))
 
+    def tell(self, payload: bytes) -> None:
+        """Send what MQTT has as a command, of any length, in fragments. Lost where the connection is."""
+        for fragment in cut(payload, self.client.mtu_size):
+            self._writes.put_nowait(bytes((_PART,)) + fragment)
+
     async def control(self, what: int, payload: bytes = b"") -> int:
         """Ask something of the control point; return the status, 0 when it was done."""
         await self.client.write_gatt_char(CONTROL, bytes((what,)) + payload, response=True)
@@ -133,7 +138,7 @@ class BleLink:
         return answer[1]
 
     async def command(self, payload: bytes) -> int:
-        """Send what MQTT has as a command."""
+        """Send what MQTT has as a command and one write carries; return the device's answer."""
         return await self.control(_COMMAND, payload)
 
     async def set(self, name: str, value: bytes) -> bool:

@@ -1,64 +1,27 @@
-"""Messages put together from a device's notifications: the receiving side of vigil.link.ble_stream, sans I/O.
-
-A fragment that does not follow the one before it costs the message that was being put together, and nothing else:
-the device sends again what is not acknowledged. SPEC.md section 12 has the bytes.
-"""
+"""The host's ends of a device's stream, sans I/O: what was taken is counted, and what is sent is cut at once."""
 
 from __future__ import annotations
 
-from vigil.link.ble_stream import FIRST, LAST, MAX_MESSAGE, WINDOW
+from collections.abc import Iterator
+
+from vigil.link import ble_stream
+from vigil.link.ble_stream import COMMAND, WINDOW, Sender
 
 CONFIRM_EVERY = WINDOW // 2  # fragments: the device never waits for less
 
 
-class Receiver:
-    """One opening of the stream. dropped: messages that were given up, for whatever reason."""
+class Receiver(ble_stream.Receiver):
+    """One opening of the stream. taken: fragments, whole or not: what is confirmed."""
 
     def __init__(self) -> None:
-        self.taken = 0  # fragments, whole or not: what is confirmed
-        self.dropped = 0
+        super().__init__()
+        self.taken = 0
         self._confirmed = 0
-        self._number: int | None = None  # of the last fragment
-        self._kind = 0
-        self._length = 0
-        self._parts: bytearray | None = None
 
     def take(self, fragment: bytes) -> tuple[int, bytes] | None:
         """Take a notification; return (kind, message) when it completes one."""
         self.taken += 1
-        if len(fragment) < 3:
-            return self._give_up()
-        number, head = fragment[0], fragment[1]
-        expected = number if self._number is None else (self._number + 1) & 0xFF
-        if number != expected:
-            self._number = None if head & FIRST == 0 else number
-            if self._give_up() or head & FIRST == 0:
-                return None
-        self._number = number
-        data = fragment[2:]
-        if head & FIRST:
-            if self._parts is not None:
-                self._give_up()
-            self._kind = head & 0x3F
-            self._length = int.from_bytes(data[:2], "little")
-            if len(data) < 2 or not 0 < self._length <= MAX_MESSAGE:
-                return self._give_up(always=True)
-            self._parts = bytearray()
-            data = data[2:]
-        elif self._parts is None or head & 0x3F != self._kind:
-            return self._give_up()
-        self._parts += data
-        if len(self._parts) > self._length or bool(head & LAST) != (len(self._parts) == self._length):
-            return self._give_up()
-        if head & LAST:
-            message, self._parts = bytes(self._parts), None
-            return self._kind, message
-        return None
-
-    def _give_up(self, always: bool = False) -> None:
-        if self._parts is not None or always:
-            self.dropped += 1
-        self._parts = None
+        return super().take(fragment)
 
     def confirmation(self) -> int | None:
         """Fragments taken, modulo 65536, when it is time to say so."""
@@ -66,3 +29,16 @@ class Receiver:
             return None
         self._confirmed = self.taken
         return self.taken & 0xFFFF
+
+
+def cut(message: bytes, mtu: int) -> Iterator[bytes]:
+    """A command as fragments that writes of `mtu` carry; each write confirms itself."""
+    sender = Sender()
+    sender.open(mtu - 1)  # a byte before each says what it is
+    sender.load(COMMAND, message)
+    count = 0
+    while (fragment := sender.next()) is not None:
+        yield bytes(fragment)
+        sender.sent()
+        count += 1
+        sender.confirm(count & 0xFFFF)

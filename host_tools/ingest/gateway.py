@@ -36,6 +36,8 @@ _TAKE = 256  # messages a transaction at most: one fsync for all of them
 _TAKE_TIMEOUT_S = 0.2
 _ACK_ITEMS = 64  # what one acknowledgement may name (vigil.wire.ack)
 _BACKOFF_S = (0.1, 5.0)
+_PAUSE = 28  # key of the status in a batch: seconds between two bursts of the radio
+_LONGEST_PAUSE_S = 3600
 _LOOK_S = 10.0  # between looks at who is enrolled
 
 
@@ -129,6 +131,8 @@ class Gateway:
         now_s = now_ms() / 1000
         for device, ranges in result.missing.items():
             self._holes.seen(device, ranges, now_s)
+        for device, said in result.status.items():
+            self._silence.rests(device, min(max(said.get(_PAUSE, 0), 0), _LONGEST_PAUSE_S))
         self._say("heard again", self._silence.heard(result.acknowledge, now_s))
 
     def watch(self, now_s: float) -> None:

@@ -7,7 +7,6 @@ sends again. An asyncio loop in a thread of its own does the radio's work.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import queue
 import threading
@@ -114,8 +113,8 @@ class BleSource:
         self._call(device, lambda link: link.acknowledge(payload))
 
     def ask_device(self, device: str, payload: bytes) -> None:
-        """Send a device a request. Lost when it is away: the gateway asks again."""
-        self._call(device, lambda link: asyncio.ensure_future(_quietly(link.command(payload))))
+        """Send a device a request, an offer or a piece. Lost when it is away: whoever misses it asks again."""
+        self._call(device, lambda link: link.tell(payload))
 
     def done(self, message: Message) -> None:
         """Nothing: the device itself is what delivers again."""
@@ -128,8 +127,3 @@ class BleSource:
 
         if self._loop:
             self._loop.call_soon_threadsafe(go)
-
-
-async def _quietly(work: Awaitable[Any]) -> None:
-    with contextlib.suppress(Exception):  # asked again when it matters
-        await work

@@ -31,7 +31,7 @@ _STATES = {
     update.REFUSED: "refused",
 }
 OFFERED = "offered"
-_OPEN = (OFFERED, "fetching", "trial")
+OPEN = (OFFERED, "fetching", "trial")  # states that are no end
 _RUNNING, _FAILED, _WHY, _ON_TRIAL = 13, 14, 15, 16  # keys of the status in a batch
 
 _Id = sa.String(32)
@@ -137,7 +137,7 @@ class Pushes:
     def open(self) -> dict[str, sa.Row]:
         """Device to its push, of those that have not ended."""
         with self._store.engine.connect() as connection:
-            rows = connection.execute(sa.select(pushes).where(pushes.c.state.in_(_OPEN))).all()
+            rows = connection.execute(sa.select(pushes).where(pushes.c.state.in_(OPEN))).all()
         return {row.device: row for row in rows}
 
     def content(self, key: str) -> tuple[bytes, bytes]:
@@ -148,7 +148,7 @@ class Pushes:
 
     def set(self, device: str, number: int, state: str, *, at_bytes: int | None = None, why: int = 0) -> bool:
         """Note how the push of release `number` stands; return whether that is news. Ends are audited, and final."""
-        here = sa.and_(pushes.c.device == device, pushes.c.number == number, pushes.c.state.in_(_OPEN))
+        here = sa.and_(pushes.c.device == device, pushes.c.number == number, pushes.c.state.in_(OPEN))
         values: dict = {"state": state, "why": why, "changed_ms": now_ms()}
         values |= {"at_bytes": at_bytes} if at_bytes is not None else {}
         with self._store.transaction() as transaction:
@@ -157,7 +157,7 @@ class Pushes:
             if before is None:
                 return False
             connection.execute(pushes.update().where(here).values(values))
-            if state not in _OPEN:
+            if state not in OPEN:
                 detail = f"release {number}" + (f": {reason(why)}" if why else "")
                 transaction.note(device, f"update {state}", detail)
             return before != state

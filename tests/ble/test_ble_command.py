@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from host_tools.ble import command as ble_command
@@ -17,9 +19,17 @@ from host_tools.eventlog import EventLog
 from host_tools.ingest import gateway
 from host_tools.ingest.store import Store, sqlite_url
 from host_tools.sources.ble import BleSource
+from host_tools.sources.mqtt import Message
+from host_tools.trust.home import Home
+from host_tools.trust.keys import nobody
+from host_tools.updates.release import ReleaseFile, bundle, manifest, sign
 from tests.ble.bleak_bumble import client_of
 from tests.ble.test_ble_drain import bonded, find
 from tests.ble.worn_radio import Bare
+from vigil.crypto.signer import Signer, device_id
+from vigil.ota.release import Release
+from vigil.wire import cbor, update
+from vigil.wire.update import CONFIRMED, REFUSED, ROLLED_BACK
 
 
 def test_a_journal_is_emptied_into_the_store(tmp_path):
@@ -80,6 +90,81 @@ def ble_command_value():
     from host_tools.ble import gatt
 
     return gatt.HeartRate(61, True, None, (0.98,))
+
+
+class Radio:
+    """A source whose one device fetches what it is offered, and then tells how it ended; it may first lose a piece."""
+
+    def __init__(self, told, device, state, why=0):
+        self.told, self.device, self.end = told, device, (state, why)
+        self.messages = []
+        self.fetched = b""
+        self.lost = False
+
+    def start(self):
+        self.told("disconnected", reason="not in reach")
+        self.told("connected", device=self.device)
+        self.say(update.tell(0, 0, 0))  # it is heard, and says nothing of use
+
+    def stop(self):
+        pass
+
+    def take(self, limit, timeout_s):
+        time.sleep(0.01)
+        taken, self.messages = self.messages, []
+        return taken
+
+    def say(self, payload):
+        self.messages.append(Message(self.device, payload, 1, 1, update=True))
+
+    def offer(self, made):
+        self.made = made
+        self.say(update.want(made.number, 0, 2048))
+
+    def ask_device(self, device, payload):
+        piece = cbor.decode(payload)
+        if not self.lost:
+            self.lost = True
+        elif piece[3] == len(self.fetched):
+            self.fetched += piece[4]
+        if len(self.fetched) == len(self.made.bundle):
+            self.say(update.tell(self.made.number, *self.end))
+        else:
+            self.say(update.want(self.made.number, len(self.fetched), 2048))
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "says"), ((CONFIRMED, 0, ""), (REFUSED, 7, "not newer"), (ROLLED_BACK, 19, "a task crashed"))
+)
+def test_a_release_is_installed(tmp_path, monkeypatch, state, why, says):
+    monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
+    files = {"vigil/core/log.mpy": b"M\x06\x00\x1f" + bytes(9000)}
+    key = Signer(bytes(32)).public_key
+    with Home(tmp_path, make=True, passphrase=nobody) as home:
+        home.register.begin(
+            device_id(key), key, name="Anna", board="virtual", hardware="", certificate="urn:1", end_ms=1
+        )
+        home.register.finish(device_id(key))
+        signing = Ed25519PrivateKey.generate()
+        payload = manifest(number=9, version="2", model="virtual", profile="lean-ble", files=files)
+        made = ReleaseFile(sign(payload, signing), bundle(files), Release(payload))
+        seen, radios = [], []
+
+        def radio(told):
+            radios.append(Radio(told, device_id(key), state, why))
+            return radios[0]
+
+        def say(push):
+            if push.state == "offered" and not radios[0].fetched:
+                radios[0].offer(made)
+            seen.append(push.percent)
+
+        if says:
+            with pytest.raises(UserError, match=says):
+                ble_command.install(radio, home, made, say, 20)
+        else:
+            assert ble_command.install(radio, home, made, say, 20).state == "confirmed"
+        assert radios[0].fetched == made.bundle and seen == sorted(seen)
 
 
 def test_wrong_uses(monkeypatch):

@@ -57,9 +57,7 @@ class Hub:
         serving = asyncio.ensure_future(self.source.serve(lambda: find(self._central)))
         try:
             while True:
-                taken = self.source.take(64, 0)
-                if taken:
-                    self._gateway.handle(taken, self._never)
+                self._gateway.take(self.source.take(64, 0), self._never)
                 await asyncio.sleep(0.01)
         finally:
             serving.cancel()

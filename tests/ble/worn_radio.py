@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from boards.virtual.radio import Radio
-from boards.virtual.scenario import Scenario
+from boards.virtual.scenario import Missing, Scenario
 from boards.virtual.server import Server
 from host_tools import children
 from host_tools.virtual.device import VirtualWearer, launch
@@ -91,6 +91,22 @@ class Worn(contextlib.AbstractAsyncContextManager):
         shown = await self.until(found)
         self._seen = len(shown)
         return int(shown[-1])
+
+
+class Unworn(Worn):
+    """A device on its slots, with no part fitted and for as long as it is left on: what an update needs, and fast."""
+
+    def __init__(self, folder, *, speed, profile="full", settings=None, **radio):
+        super().__init__(folder, settings=settings, **radio)
+        missing = tuple(map(Missing, ("max30102", "max30003", "ad8232", "lis3dh", "max17048")))
+        self._wear = lambda: VirtualWearer(
+            folder,
+            Scenario(synthetic_wearer(10, seed=1), missing),
+            speed=speed,
+            profile=profile,
+            slots=True,
+            radio=self.radio.address,
+        )
 
 
 class Bare(Worn):

@@ -236,3 +236,20 @@ def test_oximeter_service():
         assert sure.spots == 0
         sure.take([reading(SPO2, 97)], 0)
     assert sure.spots == 1 and sure.spot(None)[:3] == b"\x16\x61\x00"
+
+
+def test_fragments_put_together():
+    """What disturbs them is in tests/ble/test_ble_stream.py; here the same code on this engine."""
+    sender, receiver = ble_stream.Sender(), ble_stream.Receiver(300)
+    sender.open(64)
+    got = []
+    for n in (1, 58, 59, 300, 301):
+        sender.load(ble_stream.COMMAND, bytes([n & 255]) * n)
+        while not sender.done:
+            whole = receiver.take(bytes(sender.next()))
+            sender.sent()
+            got += [whole] if whole else []
+    assert [(kind, len(message), message[0]) for kind, message in got] == [
+        (ble_stream.COMMAND, n, n & 255) for n in (1, 58, 59, 300)
+    ]
+    assert receiver.dropped == 1  # one that is longer than it takes

@@ -54,13 +54,21 @@ class Update:
         return sum(1 << i for i, period_us in enumerate(self.monitor.health.period_us) if period_us)
 
     async def message(self, wait_ms: int):
-        """Return the next message, (signed,) or (number, offset, piece); None after wait_ms."""
+        """Return the next message, (signed,) or (number, offset, piece); None after wait_ms.
+
+        None as well when the link was made anew: what was on its way is lost.
+        """
         event = self.updates.event
-        if not event.is_set():
-            try:
-                await asyncio.wait_for_ms(event.wait(), wait_ms)
-            except asyncio.TimeoutError:
+        session = self.monitor.client.session
+        connects = session.connects
+        while not event.is_set():
+            if wait_ms <= 0 or session.connects != connects:
                 return None
+            wait_ms -= _POLL_MS
+            try:
+                await asyncio.wait_for_ms(event.wait(), _POLL_MS)
+            except asyncio.TimeoutError:
+                pass
         event.clear()
         payload, self.updates.message = self.updates.message, None
         try:

@@ -39,9 +39,10 @@ _INDICATE = const(0x0020)
 _SECURE_READ = const(0x0602)  # read, encrypted, authenticated
 _SECURE_WRITE = const(0x3008)
 
-OPEN = const(1)  # messages on the downlink: [OPEN, version], [CONFIRM, u16], [ACK, CBOR]
+OPEN = const(1)  # messages on the downlink: [OPEN, version], [CONFIRM, u16], [ACK, CBOR], [PART, fragment]
 CONFIRM = const(2)
 ACK = const(3)
+PART = const(4)
 COMMAND = const(1)  # of the control point: [COMMAND, CBOR], [SET, name, 0, value], [FORGET]
 SET = const(2)
 FORGET = const(3)
@@ -60,6 +61,7 @@ _ABOUT = "b3a90004" + _BASE  # read: version, device id
 _MTU_BYTES = const(247)
 _LONGEST_WRITE = const(512)
 _INBOX = const(16)  # messages
+_MOST = const(2112)  # bytes of a command in fragments: a piece of an update
 _CENTRALS = const(2)
 _FAST_US = const(100_000)
 _SLOW_US = const(1_000_000)
@@ -138,6 +140,7 @@ class BlePeripheral:
         self._compare = compare and self._button is not None
         self._centrals = {}
         self._sender = ble_stream.Sender()
+        self._receiver = None
         self._lock = asyncio.Lock()
         self._event = asyncio.Event()  # something for run
         self._moved = asyncio.Event()  # something for publish
@@ -383,6 +386,7 @@ class BlePeripheral:
     def _give(self, conn) -> None:
         """Let `conn` have the stream (None: nobody)."""
         self._owner = conn
+        self._receiver = None if conn is None else ble_stream.Receiver(_MOST)
         self._opening += 1
         if conn is not None:
             self.connects += 1
@@ -506,8 +510,14 @@ class BlePeripheral:
 
     def _hear(self, conn: int, handle: int, value: bytes) -> None:
         if handle == self._down:
-            if value[0] == ACK and conn == self._owner:
+            if conn != self._owner:
+                return
+            if value[0] == ACK:
                 self._on_message(ACK, value[1:])
+            elif value[0] == PART:
+                whole = self._receiver.take(memoryview(value)[1:])
+                if whole and whole[0] == ble_stream.COMMAND:
+                    self._on_message(COMMAND, whole[1])
             return
         if handle != self._control:
             return

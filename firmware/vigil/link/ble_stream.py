@@ -1,4 +1,4 @@
-"""Messages cut into notifications, with flow control: the sending side, sans I/O. SPEC.md section 12 has the bytes.
+"""Messages cut into what a packet carries, with flow control, and put together again; sans I/O. SPEC.md section 12.
 
 A fragment is number u8 (counted per opening, wraps), head u8 (kind, FIRST, LAST), in the first one the length u16, and
 data up to what the MTU lets through. The receiver confirms how many fragments it has taken; no more than WINDOW are on
@@ -11,6 +11,7 @@ from micropython import const
 
 ENVELOPE = const(0)  # kinds, the low six bits of the head
 UPDATE = const(1)
+COMMAND = const(2)  # from the host
 FIRST = const(0x80)
 LAST = const(0x40)
 WINDOW = const(32)  # fragments
@@ -89,3 +90,55 @@ class Sender:
             return False
         self._confirmed = count
         return True
+
+
+class Receiver:
+    """Puts messages of at most `most` bytes together. dropped: those that were given up, for whatever reason.
+
+    A fragment that does not follow the one before it costs the message that was being put together, and nothing else.
+    """
+
+    def __init__(self, most: int = MAX_MESSAGE):
+        self.dropped = 0
+        self._most = most
+        self._number = self._kind = self._at = 0
+        self._parts = None
+
+    def take(self, fragment):
+        """Take a fragment; return (kind, message) when it completes one."""
+        if len(fragment) <= _HEAD:
+            self._give_up()
+            return None
+        number, head = fragment[:_HEAD]
+        data = memoryview(fragment)[_HEAD:]
+        follows = number == (self._number + 1) & 0xFF and head & 0x3F == self._kind
+        self._number = number
+        if head & FIRST or not follows:
+            self._give_up()
+        if head & FIRST:
+            length = data[0] | data[1] << 8 if len(data) > 2 else 0
+            data = data[2:]
+            self._kind = head & 0x3F
+            self._at = 0
+            if 0 < length <= self._most:
+                self._parts = bytearray(length)
+            else:
+                self.dropped += 1
+        if self._parts is None:
+            return None
+        at = self._at
+        self._at = end = at + len(data)
+        if end > len(self._parts) or bool(head & LAST) != (end == len(self._parts)):
+            self._give_up()
+            return None
+        self._parts[at:end] = data
+        if not head & LAST:
+            return None
+        message = bytes(self._parts)
+        self._parts = None
+        return self._kind, message
+
+    def _give_up(self) -> None:
+        if self._parts is not None:
+            self.dropped += 1
+        self._parts = None

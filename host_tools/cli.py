@@ -11,6 +11,7 @@ import typer
 
 from host_tools.ble.command import app as ble
 from host_tools.errors import UserError
+from host_tools.recordings import command as recordings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,13 +22,17 @@ app = typer.Typer(
 )
 
 app.add_typer(ble, name="ble")
+recordings.add_to(app)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="for machines: JSON, no table")]
 
 
 @app.command()
 def run(
-    recording: Annotated[Path | None, typer.Option(help="WFDB record, csv or npz; a synthetic wearer without")] = None,
+    recording: Annotated[Path | None, typer.Option(help="any recording; a synthetic wearer without")] = None,
+    fs: recordings.Fs = None,
+    column: recordings.Columns = None,
+    unit: recordings.Units = None,
     speed: Annotated[float, typer.Option(help="device seconds a second, at most")] = 1.0,
     duration: Annotated[float | None, typer.Option(help="device seconds (60, or the recording's length)")] = None,
     as_json: _AsJson = False,
@@ -40,11 +45,13 @@ def run(
     port: Annotated[int, typer.Option(help="of the broker on loopback; 0 takes a free one", min=0, max=65535)] = 0,
 ) -> None:
     """Wear a virtual device: broker, gateway and firmware on this machine, then one summary line of JSON."""
+    from host_tools.recordings.signals import options
     from host_tools.virtual import run as command
 
     raise typer.Exit(
         command.run(
             recording=recording,
+            columns=options(fs, column, unit),
             speed=speed,
             duration_s=duration,
             as_json=as_json,
@@ -299,7 +306,11 @@ def validate(
         str,
         typer.Argument(help="ecg, rhythm, beat_class, ppg, motion, spo2, resp, waveform or fixed-point (default: all)"),
     ] = "all",
-    recording: Annotated[Path | None, typer.Option(help="one of your own: WFDB record, csv or npz")] = None,
+    recording: Annotated[Path | None, typer.Option(help="one of your own: WFDB, EDF+, BDF+, csv or npz")] = None,
+    reference: Annotated[Path | None, typer.Option(help="its annotated beats, or rates over time")] = None,
+    fs: recordings.Fs = None,
+    column: recordings.Columns = None,
+    unit: recordings.Units = None,
     engine: Annotated[
         str, typer.Option(help="micropython, micropython-bytecode, cpython; ecg: mirror")
     ] = "micropython",
@@ -322,7 +333,10 @@ def validate(
     names = tuple(name for name in records.replace(" ", ",").split(",") if name)
     chosen = Options(engine, names, peers, noise)
     out_to = {"out": out, "as_json": as_json, "jobs": jobs, "anew": anew}
-    document = command.validate(part, chosen, recording=recording, against=compare, **out_to)
+    from host_tools.recordings.signals import options
+
+    own = {"recording": recording, "reference": reference, "columns": options(fs, column, unit)}
+    document = command.validate(part, chosen, against=compare, **own, **out_to)
     missed = command.missed(document) if fail_under else []
     for sentence in missed:
         print(f"missed: {sentence}", file=sys.stderr)

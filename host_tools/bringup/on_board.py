@@ -20,7 +20,7 @@ class OnBoard(Repl):
     def __init__(self, port: str, *, soft_reset: bool | None = None):
         super().__init__(port, soft_reset=soft_reset)
         try:
-            self.run(_without_docstrings(_AGENT.read_text()))
+            self.run(without_docstrings(_AGENT.read_text()))
             self.said: dict = self.call("start", bool(self.about["watched"]))
         except BaseException:
             self.close()
@@ -37,8 +37,8 @@ class OnBoard(Repl):
             raise UserError(f"the answer of {self.port} is not understood", "is the cable good? try again") from None
 
 
-def _without_docstrings(source: str) -> str:
-    """The program as short as it can be sent: the board has little memory to compile it in."""
+def without_docstrings(source: str) -> str:
+    """Return a program as short as it can be sent: the board has little memory to compile it in."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module):

@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from host_tools.errors import UserError
-from host_tools.recordings import roles
-from host_tools.recordings.signals import Channel, Mark, Options, Signals
-from signal_models.recording import Recording
 
-__all__ = ["Channel", "Mark", "Options", "Signals", "load", "read", "write"]
+if TYPE_CHECKING:  # the command line imports this package: numpy comes when it is used
+    from host_tools.recordings.signals import Options, Signals
+    from signal_models.recording import Recording
 
 HINT = "a recording is a WFDB record (name.hea), EDF+, BDF+, a csv with a header line, or an npz; see `vigil data`"
 
@@ -30,6 +30,8 @@ def _formats() -> list:
 
 def read(path: Path, options: Options | None = None) -> Signals:
     """All that a file holds. Raises UserError when it is no recording, or something is missing."""
+    from host_tools.recordings.signals import Options
+
     options = options or Options()
     for one in _formats():
         if one.claims(path):
@@ -46,6 +48,9 @@ def read(path: Path, options: Options | None = None) -> Signals:
 
 def load(path: Path, options: Options | None = None) -> Recording:
     """The signals of a file that the firmware can hear. Raises UserError that names what was found."""
+    from host_tools.recordings import roles
+    from host_tools.recordings.signals import Options
+
     options = options or Options()
     return roles.recording(read(path, options), options)
 

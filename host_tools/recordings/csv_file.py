@@ -31,14 +31,14 @@ def claims(path: Path) -> bool:
 
 def read(path: Path, options: Options) -> Signals:
     """Read it. Raises UserError when it has no header line, or its rate cannot be told."""
-    notes, names, cells = _cells(path)
+    notes, names, body = cells(path)
     split = [roles.split(name) for name in names]
     short = [name for name, _ in split]
     where = f"`{path.name}`"
     fs, own = _rates(notes)
     time_at = roles.chosen(short, "t", options, where)
     skip = {time_at, roles.chosen(short, "beat", options, where), roles.chosen(short, "mark", options, where)}
-    index = np.arange(len(cells))
+    index = np.arange(len(body))
     if options.fs is not None:
         fs = options.fs
     elif fs is None and not own and time_at is not None:
@@ -49,7 +49,7 @@ def read(path: Path, options: Options) -> Signals:
                 f"the time column `{names[time_at]}` of {where} {found}",
                 "say --unit t=s (or ms, us), or name it t_s or t_ms, or give the rate: --fs 250",
             )
-        fs, index = _regular(_numbers(cells, time_at) * roles.TO_S[roles.plain(unit)], where)
+        fs, index = _regular(numbers(body, time_at) * roles.TO_S[roles.plain(unit)], where)
     if fs is None and not own:
         raise UserError(
             f"the sample rate of {where} is missing; its columns are {', '.join(names)}",
@@ -60,19 +60,19 @@ def read(path: Path, options: Options) -> Signals:
     for i, (name, unit) in enumerate(split):
         if i in skip:
             continue
-        values = _numbers(cells, i)
-        if names[i] in own:  # has its own rate: its cells stand where its samples are
-            rate, values = own[names[i]], values[[bool(row[i].strip()) for row in cells]]
+        values = numbers(body, i)
+        if names[i] in own:  # has its own rate: its body stand where its samples are
+            rate, values = own[names[i]], values[[bool(row[i].strip()) for row in body]]
         else:
             rate, values = fs, _placed(values, index)
         if rate is None or np.isnan(values).all():
             continue
         gain, baseline = gains.get(names[i], (None, 0))
         channels.append(Channel(name, unit, rate, values, gain, baseline))
-    t_s = _numbers(cells, time_at) if own and time_at is not None else index / (fs or 1.0)
+    t_s = numbers(body, time_at) if own and time_at is not None else index / (fs or 1.0)
     start = notes.get("start")
     when = datetime.fromisoformat(start) if start else None
-    marks = _marks(cells, short, options, where, t_s)
+    marks = _marks(body, short, options, where, t_s)
     return Signals(path.stem, channels, marks, when, columns=short)
 
 
@@ -118,7 +118,7 @@ def _head(channel: Channel) -> str:
     return suffix if roles.split(suffix) == (name, channel.unit) else f"{name} [{channel.unit}]"
 
 
-def _cells(path: Path) -> tuple[dict[str, str], list[str], list[list[str]]]:
+def cells(path: Path) -> tuple[dict[str, str], list[str], list[list[str]]]:
     """Comment lines as `key=value`, column names, and rows of text."""
     notes: dict[str, str] = {}
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
@@ -155,7 +155,8 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _numbers(cells: list[list[str]], at: int) -> np.ndarray:
+def numbers(cells: list[list[str]], at: int) -> np.ndarray:
+    """A column as numbers, NaN where a cell holds none."""
     found = (_number(row[at]) for row in cells)
     return np.array([math.nan if v is None else v for v in found])
 
@@ -216,7 +217,7 @@ def _marks(cells: list[list[str]], names: list[str], options: Options, where: st
     found = []
     beat = roles.chosen(names, "beat", options, where)
     if beat is not None:
-        found += [Mark(float(t_s[i]), "N") for i in np.flatnonzero(np.nan_to_num(_numbers(cells, beat)) > 0)]
+        found += [Mark(float(t_s[i]), "N") for i in np.flatnonzero(np.nan_to_num(numbers(cells, beat)) > 0)]
     said = roles.chosen(names, "mark", options, where)
     if said is not None:
         rows = [(i, row[said].strip()) for i, row in enumerate(cells) if row[said].strip()]

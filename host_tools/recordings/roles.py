@@ -67,8 +67,13 @@ def plain(unit: str) -> str:
 
 def role_of(name: str) -> str | None:
     """The role that a channel's name means, None when it means none."""
-    plain_name = re.sub(r"[\s_,.\-]+", " ", name.lower()).strip()
-    return next((role for role, names in ROLES.items() if plain_name in names), None)
+    known = plain_name(name)
+    return next((role for role, names in ROLES.items() if known in names), None)
+
+
+def plain_name(name: str) -> str:
+    """A name as the tables have it."""
+    return re.sub(r"[\s_,.\-]+", " ", name.lower()).strip()
 
 
 def chosen(names: list[str], role: str, options: Options, where: str) -> int | None:
@@ -144,6 +149,17 @@ def recording(file: Signals, options: Options) -> Recording:
     if file.start is not None:
         made.meta["start"] = file.start.isoformat()
     return made
+
+
+def rename(file: Signals, options: Options) -> None:
+    """Give channels the names and units that the user says, so that a copy needs to be told no more."""
+    columns = file.columns or [c.name for c in file.channels]
+    for role in [*options.columns, *[r for r in options.units if r not in options.columns]]:
+        at = chosen(columns, role, options, f"`{file.name}`")
+        for c in file.channels:
+            if at is not None and c.name == columns[at] and role in SIGNALS:
+                c.unit = options.units.get(role, c.unit)
+                c.name = c.name if role_of(c.name) == role else role
 
 
 def _scale(channel: Channel, role: str, known: dict[str, float], options: Options) -> float:

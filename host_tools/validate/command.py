@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from host_tools.errors import UserError
+from host_tools.recordings.signals import Options as Columns
 from host_tools.replay import ENGINES
 from host_tools.validate import compare, page, study
 from host_tools.validate.ecg_study import ENGINE_NAMES, OURS
@@ -25,6 +26,8 @@ def validate(
     options: Options | None = None,
     *,
     recording: Path | None = None,
+    reference: Path | None = None,
+    columns: Columns | None = None,
     out: Path,
     as_json: bool = False,
     jobs: int | None = None,
@@ -34,15 +37,20 @@ def validate(
     """Run a part, all of them, or judge one recording; returns the document.
 
     anew: measure what an earlier run had measured, too. against: an earlier document to compare with; by default that
-    which `out` has. Raises UserError for what the user can mend.
+    which `out` has. reference, columns: see own.RecordingStudy. Raises UserError for what the user can mend.
     """
     options = options or Options()
     if options.engine not in ENGINE_NAMES or (options.engine == "mirror" and part != "ecg"):
         raise UserError(f"unknown engine `{options.engine}`", f"one of {', '.join(ENGINES)}; for ecg also mirror")
     if recording is not None and (options.records or options.peers or options.noise):
         raise UserError("--recording is judged alone", "leave out --records, --peers and --noise")
+    if recording is None and (reference or columns):
+        raise UserError("--reference, --fs, --column and --unit belong to --recording", "name your recording with it")
     study.check_writable(out)
-    chosen = RecordingStudy(recording, options.engine) if recording is not None else study_of(part, options)
+    if recording is not None:
+        chosen = RecordingStudy(recording, options.engine, reference, columns or Columns())
+    else:
+        chosen = study_of(part, options)
     old = compare.load(against) if against else _previous(out / f"{chosen.name}.json")
     kept = None if anew or recording is not None else Kept()
     document = study.conduct(chosen, jobs=jobs, quiet=as_json, kept=kept)
@@ -163,11 +171,17 @@ def _print_compared(console: Console, compared: dict) -> None:
 def _print_recording(console: Console, result: dict) -> None:
     shown = [r["bpm"] for r in result["heart_rate"] if not r["withheld"]]
     rate = f"{min(shown):.1f} to {max(shown):.1f} /min" if shown else "never shown"
+    what = f"heart rate {rate}, shown" if result["heart_rate"] else "pulse rate shown"
     console.print(
-        f"{len(result['beats_s'])} beats in {result['recording']['seconds']:.1f} s; heart rate {rate}, shown "
+        f"{len(result['beats_s'])} beats in {result['recording']['seconds']:.1f} s; {what} "
         f"{100 * result['shown_share']:.1f} % of the time",
         highlight=False,
     )
+    for v in result["vitals"]:
+        error = f"; mean error {page.number(v['agreement']['mae'])}" if v["agreement"] else ""
+        span = f"{v['least']:.4g} to {v['most']:.4g} {v['unit']}" if v["most"] is not None else "never shown"
+        share = f"{100 * v['shown_share']:.1f} % of the time"
+        console.print(f"{v['kind'].replace('_', ' ')} {span}, {share}{error}", highlight=False)
     for why, seconds in result["withheld_s"].items():
         console.print(f"withheld {seconds:g} s: {why}", highlight=False)
     scores = result["scores"]

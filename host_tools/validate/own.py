@@ -1,27 +1,40 @@
-"""One recording of one's own: beats, heart rate, and what was withheld and why. `result` of the document:
+"""One recording of one's own: beats, rates, and what was withheld and why. `result` of the document:
 
 recording   {name, seconds, fs_hz, lost_share: of samples, meta}; engine
-beats_s     every R peak found
+beats_s     every R peak found; without an ECG every pulse
 heart_rate  [{end_s, bpm: best guess, quality_pct, withheld: reason or ""}], one each 2 s
 withheld_s  reason to seconds; shown_share
 scores      against annotated beats, over the whole recording (none is left out); null without annotations
 rate        Agreement of the readings with the annotated heart rate; null without one
 strips      as in the ECG study
+vitals      with light: [{kind, unit, shown_share, least, most, withheld_s, agreement: null without a reference}]
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from host_tools.errors import UserError
-from host_tools.validate import ecg_report
+from host_tools.recordings.reference import attach
+from host_tools.recordings.signals import Options
+from host_tools.replay import Reading, replay_recording
+from host_tools.validate import ecg_report, study
 from host_tools.validate.ecg import WINDOWS_S
-from host_tools.validate.ecg_study import REPORT_S, Found, densest, figures, measure, missed_and_false, strip_of
+from host_tools.validate.ecg_study import (
+    REPORT_S,
+    Found,
+    Readings,
+    densest,
+    figures,
+    measure,
+    missed_and_false,
+    strip_of,
+)
 from host_tools.validate.page import Prose, number, table
 from host_tools.validate.plots import Line, chart, clock
 from host_tools.validate.study import Section
@@ -32,6 +45,7 @@ from signal_models.recording import Recording
 
 _STRIP_S = 8.0
 _STRIPS = 8
+_VITALS = ("pulse_rate", "spo2", "perfusion_index", "resp_rate")
 
 MEANING = {  # of a withheld heart rate, and what to look at
     "no contact": "An electrode is off, samples are lost, or the line is flat. Look at the leads and for gaps.",
@@ -45,41 +59,55 @@ MEANING = {  # of a withheld heart rate, and what to look at
 
 @dataclass(frozen=True)
 class RecordingStudy:
-    """path: WFDB record, csv or npz with an ECG. engine: one of replay's."""
+    """path: any recording; options: what it leaves open. engine: one of replay's. reference: a file of what is true."""
 
     path: Path
     engine: str = "micropython"
+    reference: Path | None = None
+    options: Options = field(default_factory=Options)
 
     name = "ecg-recording"
-    title = "Vigil ECG: your own recording"
+    title = "Vigil: your own recording"
 
     def tasks(self) -> list[Path]:
-        """The one file. Raises UserError when it is no recording with an ECG."""
+        """The one file. Raises UserError when it is no recording."""
         if self.engine == "mirror":
             raise UserError("the mirror finds beats only", "use micropython, micropython-bytecode or cpython")
-        _load(self.path)
+        self._load()
         return [self.path]
 
     def key(self, task: Path) -> str:
         """See Study."""
         return f"recording {self.engine} {task.resolve()}"
 
-    def run(self, task: Path) -> tuple[Recording, Found]:
+    def run(self, task: Path) -> tuple[Recording, Found, list[dict]]:
         """Beats and readings of it."""
-        recording = _load(task)
-        beats_s, readings = measure(recording, self.engine)
-        found = Found(readings=readings, beats_s=beats_s)
-        if recording.beats_s is not None:
+        recording = self._load()
+        found, vitals = Found(), []
+        if recording.ecg is not None:
+            found.beats_s, found.readings = measure(recording, self.engine)
+        if recording.ppg is not None:
+            heard = replay_recording(recording, self.engine)
+            vitals = [_vital(recording, kind, heard.of(kind)) for kind in _VITALS if heard.of(kind)]
+            found.beats_s = found.beats_s if recording.ecg is not None else heard.ppg_beats_s
+        beats_s = found.beats_s
+        if recording.ecg is not None and recording.beats_s is not None:
             end_s = recording.duration_s
             found.scores = [score(recording.beats_s, beats_s, w, end_s=end_s) for w in WINDOWS_S]
             found.missed_s, found.false_s = missed_and_false(recording.beats_s, beats_s)
-        return recording, found
+        return recording, found, vitals
 
-    def summarise(self, results: list[tuple[Path, tuple[Recording, Found]]]) -> dict:
+    def summarise(self, results: list[tuple[Path, tuple[Recording, Found, list[dict]]]]) -> dict:
         """See the module's docstring."""
-        (_, (recording, found)) = results[0]
+        (_, (recording, found, vitals)) = results[0]
         readings = found.readings
-        assert recording.ecg is not None and readings is not None
+        light = {} if recording.ecg is not None else vitals[0] if vitals else {}
+        signal, fs = (
+            (recording.ecg, recording.ecg_fs) if recording.ecg is not None else (recording.ppg, recording.ppg_fs)
+        )
+        assert signal is not None
+        none = np.zeros(0)
+        readings = readings or Readings(none, none, none, none, none, [])
         held_s = Counter(why for why, shown in zip(readings.why, readings.shown, strict=True) if not shown)
         has_truth = "heart_rate" in recording.truth
         return {
@@ -87,8 +115,9 @@ class RecordingStudy:
             "recording": {
                 "name": recording.name,
                 "seconds": recording.duration_s,
-                "fs_hz": recording.ecg_fs,
-                "lost_share": float(np.mean(~np.isfinite(recording.ecg))),
+                "fs_hz": fs,
+                "signals": _signals(recording),
+                "lost_share": float(np.mean(~np.isfinite(signal))),
                 "meta": recording.meta,
             },
             "beats_s": [round(float(t), 4) for t in found.beats_s],
@@ -98,27 +127,79 @@ class RecordingStudy:
                     readings.end_s, readings.bpm, readings.quality, readings.shown, readings.why, strict=True
                 )
             ],
-            "withheld_s": {why: REPORT_S * n for why, n in held_s.most_common()},
-            "shown_share": float(np.mean(readings.shown)) if len(readings.shown) else 0.0,
+            "withheld_s": light.get("withheld_s", {why: REPORT_S * n for why, n in held_s.most_common()}),
+            "shown_share": light.get("shown_share", float(np.mean(readings.shown)) if len(readings.shown) else 0.0),
             "scores": figures(found.scores) if found.scores else None,
-            "rate": asdict(agreement(readings.bpm, readings.truth, readings.shown)) if has_truth else None,
-            "strips": _strips(recording, found),
+            "rate": asdict(agreement(readings.bpm, readings.truth, readings.shown))
+            if has_truth and len(readings.bpm)
+            else None,
+            "strips": _strips(recording, found) if recording.ecg is not None else [],
+            "vitals": vitals,
         }
 
     def sections(self, result: dict) -> list[Section]:
         """Draw it."""
-        return [_summary(result), _track(result), _withheld(result), _drawn(result)]
+        sections = [_summary(result)]
+        if result["vitals"]:
+            sections.append(_vitals_section(result))
+        if result["heart_rate"]:
+            sections.append(_track(result))
+        sections.append(_withheld(result))
+        return [*sections, _drawn(result)] if result["strips"] else sections
+
+    def _load(self) -> Recording:
+        recording = datasets.load(self.path, self.options)
+        if recording.ecg is None and recording.ppg is None:
+            raise UserError(
+                f"`{self.path}` has neither ECG nor light",
+                "say which column it is, e.g. --column ecg=NAME --unit ecg=mV, or --column ir=NAME",
+            )
+        if self.reference is not None:
+            attach(recording, self.reference, self.options)
+        if recording.beats_s is not None:
+            for kind in ("heart_rate", "pulse_rate"):
+                recording.truth.setdefault(kind, heart_rate_series(recording.beats_s))
+        return recording
 
 
-def _load(path: Path) -> Recording:
-    recording = datasets.load(path)
-    if recording.ecg is None or not recording.ecg_fs:
-        raise UserError(
-            f"`{path}` has no ECG", "name a column ecg_mv or ecg_uv, or the WFDB signal ECG, MLII, I, II or V1..V6"
-        )
-    if recording.beats_s is not None and "heart_rate" not in recording.truth:
-        recording.truth["heart_rate"] = heart_rate_series(recording.beats_s)
-    return recording
+def _signals(recording: Recording) -> list[str]:
+    """What was heard, in words."""
+    heard = [f"ECG {recording.ecg_fs:g} Hz"] if recording.ecg_fs else []
+    if recording.ppg_fs:
+        heard.append(f"light ({', '.join(recording.ppg_channels)}; {recording.ppg_unit}) {recording.ppg_fs:g} Hz")
+    return heard + ([f"acceleration {recording.accel_fs:g} Hz"] if recording.accel_fs else [])
+
+
+def _vital(recording: Recording, kind: str, readings: list[Reading]) -> dict:
+    """Readings of one kind as figures."""
+    shown = [r.value for r in readings if not r.withheld and r.value is not None]
+    held = Counter(r.absent_reason for r in readings if r.withheld)
+    judged = None
+    if kind in recording.truth:
+        true = np.array([recording.truth_mean(kind, r.t_start_s, r.t_end_s) for r in readings], float)
+        values = np.array([np.nan if r.value is None else r.value for r in readings], float)
+        judged = asdict(agreement(values, true, np.array([not r.withheld for r in readings], bool)))
+    return {
+        "kind": kind,
+        "unit": readings[0].unit,
+        "shown_share": len(shown) / len(readings),
+        "least": min(shown, default=None),
+        "most": max(shown, default=None),
+        "withheld_s": {why: REPORT_S * n for why, n in held.most_common()},
+        "agreement": study.finite(judged),
+    }
+
+
+def _vitals_section(result: dict) -> Section:
+    rows = []
+    for v in result["vitals"]:
+        a = v["agreement"]
+        span = f"{v['least']:.4g} to {v['most']:.4g} {v['unit']}" if v["most"] is not None else "never"
+        held = ", ".join(f"{why} {s:g} s" for why, s in v["withheld_s"].items()) or "–"
+        error = f"{number(a['mae'])} (worst {number(a['worst'], 1)})" if a and a["mae"] is not None else None
+        rows.append([v["kind"].replace("_", " "), span, f"{100 * v['shown_share']:.1f}", error, Prose(held)])
+    heads = ["Reading", "shown", "% of the time", "mean error", "withheld"]
+    return Section("Light", table(heads, rows), "As the device would show them; errors against your reference.")
 
 
 def _strips(recording: Recording, found: Found) -> list[dict]:
@@ -145,8 +226,9 @@ def _summary(result: dict) -> Section:
     recording, scores, rate = result["recording"], result["scores"], result["rate"]
     rows: list[list[object]] = [
         ["Length", f"{clock(recording['seconds'])} min at {recording['fs_hz']:g} Hz"],
+        ["Signals", "; ".join(recording["signals"])],
         ["Beats found", len(result["beats_s"])],
-        ["Heart rate shown", f"{100 * result['shown_share']:.1f} % of the time"],
+        ["Rate shown", f"{100 * result['shown_share']:.1f} % of the time"],
     ]
     if recording["lost_share"]:
         rows.append(["Samples lost", f"{100 * recording['lost_share']:.2f} %"])

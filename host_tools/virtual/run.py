@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from host_tools import board, children
 from host_tools.errors import UserError
@@ -31,6 +31,9 @@ from host_tools.virtual import interpreter
 from host_tools.virtual.live import View
 from host_tools.virtual.summary import summarise
 from signal_models.recording import Recording
+
+if TYPE_CHECKING:
+    from host_tools.recordings.signals import Options
 
 ENGINES = ("viper", "bytecode")
 FRONT_ENDS = ("max30003", "ad8232")  # of the ECG; the first is the better one
@@ -260,12 +263,12 @@ def state_folder(named: Path | None) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def recording_for(path: Path | None, duration_s: float | None, seed: int) -> Recording:
+def recording_for(path: Path | None, duration_s: float | None, seed: int, columns: Options | None = None) -> Recording:
     """The recording at `path`, or a synthetic wearer of duration_s (60 when None)."""
     if path is not None:
         from signal_models.datasets import load
 
-        return load(path)
+        return load(path, columns)
     if duration_s is not None and not 0 < duration_s <= _LONGEST_SYNTHETIC_S:
         raise UserError(f"{duration_s:g} s is not a possible duration", "more than 0, at most 86400 (a day)")
     from signal_models.synth.wearer import wearer
@@ -286,6 +289,7 @@ def run(
     without: str | None = None,
     ecg: str = FRONT_ENDS[0],
     profile: str = "full",
+    columns: Options | None = None,
 ) -> int:
     """The command. Prints the summary line to stdout, last. Returns the exit status: 1 where anything was lost or
     rejected, a sensor never answered, or nothing was sealed at all.
@@ -294,7 +298,7 @@ def run(
     try:
         check_wishes(speed, engine, ecg, without)  # before a long recording is read
         board.profile(profile)
-        heart = recording_for(recording, duration_s, seed)
+        heart = recording_for(recording, duration_s, seed, columns)
         from boards.virtual.scenario import Missing
 
         table = not as_json and sys.stdout.isatty()

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 import wfdb
 
-from host_tools import cli
+from host_tools import cli, recordings
 from host_tools.errors import UserError
+from host_tools.recordings.reference import attach
+from host_tools.recordings.signals import Signals, of_counts
 from host_tools.validate import ecg_study, own, page, peers, plots, study
 from host_tools.validate.cases import Case
+from signal_models.recording import Recording
 from signal_models.synth.ecg import ecg
+from signal_models.synth.wearer import wearer
 
 SECONDS, FS = 352, 360  # the first 300 s are not scored
 
@@ -157,11 +161,56 @@ def test_a_recording_of_ones_own(kind, tmp_path, capsys):
     document = json.loads((tmp_path / "out" / "ecg-recording.json").read_text())
     result = document["result"]
     assert set(result) == {
-        "engine", "recording", "beats_s", "heart_rate", "withheld_s", "shown_share", "scores", "rate", "strips"
+        "engine", "recording", "beats_s", "heart_rate", "withheld_s", "shown_share", "scores", "rate", "strips",
+        "vitals",
     }  # fmt: skip
     assert (result["scores"] is not None) == (kind in ("wfdb", "npz"))
     assert len(result["beats_s"]) > 40 and result["shown_share"] > 0.8 and result["strips"]
     self_contained((tmp_path / "out" / "ecg-recording.html").read_text())
+
+
+def test_light_of_ones_own_with_a_reference(tmp_path, capsys):
+    heart = wearer(40.0, seed=6, spo2_pct=(95, 97))
+    assert heart.ppg is not None and heart.beats_s is not None
+    light = [of_counts(n, "counts", 100.0, np.rint(heart.ppg[:, i]), 1.0) for i, n in enumerate(("LED red", "LED ir"))]
+    recordings.write(Signals("light", light), tmp_path / "light.bdf")
+    t_s, spo2 = heart.truth["spo2"]
+    pairs = zip(t_s, np.interp(t_s, *heart.truth["pulse_rate"]), spo2, strict=True)
+    rows = "".join(f"{1000 * t:.0f},{rate},{x}\n" for t, rate, x in pairs)
+    (tmp_path / "truth.csv").write_text("t_ms,pulse_rate,SpO2 [%]\n" + rows)
+    status, out, _ = said(capsys, "validate", "--recording", tmp_path / "light.bdf", "--reference",
+                          tmp_path / "truth.csv", "--out", tmp_path / "out")  # fmt: skip
+    assert status == 0 and "pulse rate shown" in out
+    result = json.loads((tmp_path / "out" / "ecg-recording.json").read_text())["result"]
+    by_kind = {v["kind"]: v for v in result["vitals"]}
+    assert by_kind["pulse_rate"]["agreement"]["mae"] < 1.5 and by_kind["spo2"]["agreement"]["mae"] < 1
+    assert by_kind["perfusion_index"]["agreement"] is None and result["recording"]["signals"]
+    self_contained((tmp_path / "out" / "ecg-recording.html").read_text())
+
+
+REFERENCE = {  # file, content, sentence; None: good
+    "beats.csv": ("t_s,label\n1.0,N\n2.0,V\n", None),
+    "samples.csv": ("sample\n250\n500\n", None),
+    "no-unit.csv": ("time\n1.0\n2.0\n", "the time column `time` of `no-unit.csv` has no unit"),
+    "no-time.csv": ("when,what\n1.0,2\n", "`no-time.csv` has no column of time; its columns are when, what"),
+    "late.csv": ("t_s\n250\n500\n", "the last beat of `late.csv` is at 500 s, the recording ends at 8 s"),
+    "none.csv": (None, "there is no reference at"),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_references(name, tmp_path):
+    content, sentence = REFERENCE[name]
+    if content:
+        (tmp_path / name).write_text(content)
+    recording = Recording("r", ecg=np.zeros(2000), ecg_fs=250.0)
+    if sentence is None:
+        attach(recording, tmp_path / name)
+        assert recording.beats_s is not None and list(recording.beats_s) == [1.0, 2.0]
+        return
+    with pytest.raises(UserError) as e:
+        attach(recording, tmp_path / name)
+    assert sentence in e.value.sentence and e.value.hint
 
 
 WRONG = {
@@ -169,6 +218,10 @@ WRONG = {
     "unknown engine": (["--engine", "abacus"], "unknown engine `abacus`"),
     "no such file": (["--recording", "nowhere.csv"], "there is no recording at `nowhere.csv`"),
     "recording and records": (["--recording", "x.csv", "--records", "112"], "--recording is judged alone"),
+    "a reference of nothing": (
+        ["--reference", "x.csv"],
+        "--reference, --fs, --column and --unit belong to --recording",
+    ),
     "recording by the mirror": (["--recording", "x.csv", "--engine", "mirror"], "the mirror finds beats only"),
 }
 
@@ -209,8 +262,8 @@ def test_a_report_that_cannot_be_written(data, capsys, tmp_path):
 
 def test_a_recording_without_ecg(tmp_path):
     file = tmp_path / "light.csv"
-    file.write_text("t_s,red,ir\n" + "".join(f"{i / 100},{1000 + i},{2000 + i}\n" for i in range(400)))
-    with pytest.raises(UserError, match="has no ECG"):
+    file.write_text("t_s,ax_g,ay_g,az_g\n" + "".join(f"{i / 100},0,0,1\n" for i in range(400)))
+    with pytest.raises(UserError, match="has neither ECG nor light"):
         own.RecordingStudy(file).tasks()
 
 

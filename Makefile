@@ -6,6 +6,7 @@ DURATION ?= 60
 HOURS    ?= 24
 SPEED    ?= 100
 N        ?= 1000000
+MINUTES  ?= 5
 export VIGIL_CACHE ?= $(CURDIR)/build/cache
 
 .DEFAULT_GOAL := help
@@ -49,6 +50,9 @@ gen-check: setup ## fail if a generated file is not what its command makes
 bench: setup ## what each stage costs: time, heap, bytes
 	$(BIN)/python -m host_tools.bench
 
+heap: setup ## what a running device takes of a chip's heap, by profile and sensors (32-bit words; writes boards/heap.toml)
+	VIGIL_MICROPYTHON=$$($(BIN)/python -m host_tools.virtual.micropython32) $(BIN)/python -m host_tools.bench.heap --write
+
 powercut: setup ## power cuts at every change of the flash, enumerated (minutes)
 	$(BIN)/python -m tests.powerloss
 
@@ -58,11 +62,14 @@ soak: setup ## HOURS (24) of a wearer at speed with everything going wrong; exit
 fuzz: setup ## N (1000000) inputs that know their structure, against every parser of firmware and host
 	$(BIN)/python -m tests.fuzz --n $(N)
 
-validate: setup ## figures on all recordings beside open peers, with a report (a long campaign: half an hour and more)
+property: setup ## MINUTES (5) of random inputs against every kernel's and estimator's oracle
+	$(BIN)/python -m tests.property --minutes $(MINUTES)
+
+validate: setup ## figures on all recordings beside open peers, with a report (long the first time: peers are slow)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[validate-peers]'
-	for part in ecg ppg spo2 resp; do $(BIN)/vigil validate $$part --out build/validate || exit 1; done
+	$(BIN)/vigil validate --out build/validate
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help setup run test test32 lint gen gen-check bench powercut soak fuzz validate clean
+.PHONY: help setup run test test32 lint gen gen-check bench heap powercut soak fuzz property validate clean

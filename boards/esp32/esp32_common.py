@@ -196,13 +196,17 @@ class Wifi:
 
     def power_cycle(self):
         """Turn the radio off and on, and forget what it was doing."""
-        wlan = self.wake()
-        try:
-            wlan.disconnect()
-        except OSError:
-            pass  # it was not connected
-        wlan.active(False)
-        wlan.active(True)
+        self.off()
+        self.wake()
+
+    def off(self):
+        """Turn the radio off until it is to connect."""
+        if self._wlan is not None and self._wlan.active():
+            try:
+                self._wlan.disconnect()
+            except OSError:
+                pass  # it was not connected
+            self._wlan.active(False)
 
 
 class Keystore:

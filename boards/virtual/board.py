@@ -132,6 +132,10 @@ class Wifi:
     def power_cycle(self):
         """Turn the radio off and on."""
 
+    def off(self):
+        """Turn the radio off."""
+        self._wanted = False
+
 
 class Keystore:
     """One file an entry, replaced in one step."""

@@ -8,12 +8,17 @@ ASK = 256  # sequences asked for at once
 
 
 class Silence:
-    """Devices that have said nothing for limit_s. Times are seconds of one clock."""
+    """Devices that have said nothing for limit_s, and for the pause that they announce. Times: seconds of one clock."""
 
     def __init__(self, limit_s: float):
         self._limit_s = limit_s
         self._heard_s: dict[str, float] = {}
         self._silent: set[str] = set()
+        self._pause_s: dict[str, float] = {}
+
+    def rests(self, device: str, pause_s: float) -> None:
+        """A device says for how long it turns its radio off between two bursts; 0: it does not."""
+        self._pause_s[device] = pause_s
 
     def known(self, last_heard_s: Mapping[str, float]) -> None:
         """Watch these devices and no others; what was heard since is not forgotten."""
@@ -35,7 +40,7 @@ class Silence:
         """Return the devices that have fallen silent since the last call, and for how many seconds they are."""
         fresh = []
         for device, at_s in self._heard_s.items():
-            if now_s - at_s >= self._limit_s and device not in self._silent:
+            if now_s - at_s >= self._limit_s + self._pause_s.get(device, 0) and device not in self._silent:
                 self._silent.add(device)
                 fresh.append((device, now_s - at_s))
         return fresh

@@ -1,79 +1,31 @@
 """Orders end to end: the command line signs, the gateway hands out, the device obeys its owner and nobody else."""
 
 import json
-import threading
 import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stand_in import until
+from ward import opened
 
 from boards.virtual.scenario import Scenario
 from host_tools import cli
 from host_tools.errors import UserError
-from host_tools.ingest.broker import GATEWAY, Broker
-from host_tools.ingest.gateway import CONFIG_NAME, Config, Gateway
 from host_tools.ingest.orders import Orders, message, sign
 from host_tools.ingest.store import Store
 from host_tools.ingest.strips import strips
-from host_tools.sources.mqtt import MqttSource
-from host_tools.trust.keys import SigningKeys
-from host_tools.trust.pki import Authority
-from host_tools.virtual.device import VirtualWearer
 from signal_models.synth.wearer import wearer
-
-SECONDS = 90
 
 
 @pytest.fixture
 def ward(tmp_path, monkeypatch):
-    """A home with a broker and one device that pins its command key."""
     monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
-    keys = SigningKeys(tmp_path / "home" / "keys")
-    authority = Authority(tmp_path / "home" / "keys")
-    state = tmp_path / "gateway"
-    state.mkdir()
-    with Broker(state / "broker", authority) as broker:
-        certificate, key = authority.client(GATEWAY)
-        config = Config.for_state(state, broker=broker.url, ca=authority.ca_path, certificate=certificate, key=key)
-        config.write(state / CONFIG_NAME)
-        scenario = Scenario(wearer(120.0))
-        with (
-            Store(config.store) as store,
-            VirtualWearer(tmp_path / "w", scenario, speed=20, duration_s=SECONDS) as worn,
-        ):
-
-            def admit(public_key, device):
-                store.add_device(device, public_key)
-                broker.add_device(device)
-                return authority.device(device)
-
-            worn.device = worn.provision(
-                host=broker.host,
-                port=broker.port,
-                server_name=broker.server_name,
-                ca_der=authority.ca_der,
-                issue=admit,
-            )
-            (worn.state / "nvs" / "command.key").write_bytes(keys.public("command"))
-            source, stop, said = (
-                MqttSource(config.broker, ca=authority.ca_path, certificate=certificate, key=key),
-                threading.Event(),
-                [],
-            )
-            gateway = Gateway(store, source, lambda name, **more: said.append((name, more)))
-            thread = threading.Thread(target=gateway.run, args=(stop,))
-            thread.start()
-            try:
-                yield worn, store, state, source, said, keys.private("command")
-            finally:
-                stop.set()
-                thread.join()
+    with opened(tmp_path, Scenario(wearer(120.0)), 90) as ward:
+        yield ward
 
 
 def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward, capsys):
-    worn, store, state, source, said, key = ward
-    device = worn.device
+    worn, store, state, key, device = ward.worn, ward.store, ward.state, ward.command_key, ward.device
     cli.app(["waveform", "start", "--device", device, "--seconds", "20", "--state", str(state)], standalone_mode=False)
     assert "it hears that when" in capsys.readouterr().out
     orders = Orders(store)
@@ -86,7 +38,7 @@ def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward
         (2, sign(device, number + 1, 1, 3600, Ed25519PrivateKey.generate())),
         (3, sign("00" * 8, number + 1, 1, 3600, key)),
     ):
-        source.ask_device(device, message(forged))
+        ward.source.ask_device(device, message(forged))
         until(lambda: f"order: refused, reason {reason}" in log(), 20)  # noqa: B023  it is called here
     until(lambda: worn.wait(0.1), 60)
     assert worn.end_report["pending"] == worn.end_report["restarts"] == 0, log()
@@ -102,7 +54,7 @@ def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward
         "state": "taken",
         "why": "",
     }
-    assert not any(name == "update_malformed" for name, _ in said)
+    assert not any(name == "update_malformed" for name, _ in ward.said)
 
 
 def test_an_order_that_waits_too_long_is_given_to_nobody(tmp_path):

@@ -11,7 +11,7 @@ from vigil.app.config import link_settings, store_number, stored_number
 from vigil.app.identity import load_or_create
 from vigil.app.memory import Memory
 from vigil.app.pipeline import Pipeline
-from vigil.app.publish import Publisher, Sealer
+from vigil.app.publish import PERIOD_MS, Publisher, Sealer
 from vigil.app.supervise import Health, Supervisor, reset_number
 from vigil.app.updates import Updates
 from vigil.app.uplink import Uplink
@@ -60,6 +60,7 @@ _COLLECT_US = const(21)  # longest collection of garbage
 _LOST_READINGS = const(22)
 _FAULTS = const(23)  # times a sensor was started again
 _LOST_BLOCKS = const(24)  # blocks of samples not digested for lack of memory
+_PAUSE_S = const(28)  # between bursts of the radio
 
 
 class Monitor:
@@ -90,6 +91,7 @@ class Monitor:
         self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, strips)
         self.publisher.relieve = self.acquisition.relieve
         self.client = self._client(signer.device_id, pipeline)
+        self.link = self._bursts(pipeline) or self.client
         self.updates = Updates(self, signer.device_id)
         self.orders = Orders(self, signer.device_id) if Orders else None
         self.uplink.takers = (self.updates, self.orders) if Orders else (self.updates,)
@@ -119,6 +121,17 @@ class Monitor:
         client.relieve = self.acquisition.relieve
         uplink.client = client
         return client
+
+    def _bursts(self, pipeline):
+        """Return what turns the radio on and off where the setting radio.burst asks for it, else None."""
+        self.bursts = None
+        batches = stored_number(self.board, "radio.burst")
+        if self.client and batches and self.board.keystore.get("link.kind") != b"ble":  # which sleeps by itself
+            from vigil.app.bursts import Bursts
+
+            self.bursts = Bursts(self.board, self.client, self.journal, self.uplink, min(batches, 60), PERIOD_MS)
+            pipeline.watch(self.bursts.report, lambda beat: None)
+        return self.bursts
 
     def _push(self, block) -> None:
         """A block for the strips, too."""
@@ -154,6 +167,7 @@ class Monitor:
             (_LOST_READINGS, self.publisher.lost_readings),
             (_FAULTS, sum(source.faults for source in self.acquisition.sources)),
             (_LOST_BLOCKS, self.memory.lost_blocks),
+            (_PAUSE_S, self.bursts.pause_s if self.bursts else 0),
         )
         for key, figure in more:
             if figure:  # 0 and what is not known need not be said
@@ -177,7 +191,7 @@ class Monitor:
         sending = []
         if self.client:
             sending = [
-                asyncio.create_task(keep("link", self.client.run)),
+                asyncio.create_task(keep("link", self.link.run)),
                 asyncio.create_task(keep("uplink", self.uplink.run)),
                 asyncio.create_task(keep("updates", self.updates.run)),
             ]
@@ -194,7 +208,7 @@ class Monitor:
         self.publisher.seal()
         await self._drain()
         if self.client:
-            self.client.stop()
+            self.link.stop()
             try:
                 await asyncio.wait_for_ms(_ended(sending[0]), _LEAVE_MS)
             except asyncio.TimeoutError:
@@ -210,6 +224,8 @@ class Monitor:
 
     async def _drain(self) -> None:
         limit_ms = self.board.clock.ms() + _DRAIN_MS
+        if self.bursts:
+            self.bursts.now = True
         while self.client and len(self.journal) and self.board.clock.ms() < limit_ms:
             self.board.feed_watchdog()
             await asyncio.sleep_ms(100)

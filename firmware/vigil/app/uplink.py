@@ -33,6 +33,7 @@ class Uplink:
         self.client = None
         self.takers = ()  # app.updates.Updates and the like: take(payload) tells whether a command was theirs
         self.resent = 0
+        self.heard = 0  # messages
         self.topic = b"v1/" + device_id.encode() + b"/r"
         self.ack_topic = b"v1/" + device_id.encode() + b"/a"
         self.command_topic = b"v1/" + device_id.encode() + b"/c"
@@ -50,6 +51,7 @@ class Uplink:
 
     def on_message(self, topic: bytes, payload: bytes) -> None:
         """Take a message from the broker."""
+        self.heard += 1
         try:
             if topic == self.command_topic:
                 for taker in self.takers:

@@ -111,6 +111,7 @@ class MqttClient:
             self._close()
             session.state = states.OFF  # also where something unforeseen ended it: the next run begins anew
             self._task = None
+            self._stopping = False
 
     async def _attempt(self, state: int, work) -> int:
         """Do the work of a state within its deadline; return how it ended."""

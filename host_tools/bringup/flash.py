@@ -25,6 +25,7 @@ from host_tools.board import profile as board_profile
 from host_tools.bringup import ports
 from host_tools.errors import UserError
 from host_tools.image import esp_image, image
+from host_tools.image.heap import carried
 from host_tools.paths import BOARDS
 
 FAST_BAUD = 460800
@@ -274,7 +275,10 @@ def flash(
     flash_bytes = probe(link, board)
     board = esp_image.placed(board, firmware, flash_bytes)
     if filesystem is None:
-        filesystem = image.build(board, profile).filesystem
+        worn = carried(board, profile or board.profile)
+        if len(worn.sensors) < len(board.sensors):
+            say(f"a plain ESP32 carries one chain: {' and '.join(worn.sensors)}; vigil image --sensors makes another")
+        filesystem = image.build(worn, profile).filesystem
     elif len(filesystem) != board.vfs_bytes:
         raise UserError(
             f"the image has {len(filesystem)} bytes, the file system on this board {board.vfs_bytes}",

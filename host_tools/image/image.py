@@ -19,6 +19,7 @@ from typing import Any
 from host_tools.board import Board, load, profile
 from host_tools.errors import UserError
 from host_tools.image import esp_image
+from host_tools.image.heap import PLAIN_ESP32_KB, carried, fits, heap_kb
 from host_tools.paths import FIRMWARE
 from host_tools.updates import release
 from host_tools.virtual import interpreter
@@ -164,6 +165,8 @@ def manifest(image: Image, firmware: esp_image.Firmware | None = None) -> dict:
         "mpy_bytes": image.mpy_bytes,
         "file_bytes": image.file_bytes,
         "files": [{"path": path, "size": len(c), "sha256": _sha256(c)} for path, c in image.files.items()],
+        "sensors": list(image.board.sensors),
+        "heap_kb": heap_kb(image.profile, image.board.sensors),
         "names": image.names,
     }
     if firmware is not None:
@@ -210,10 +213,26 @@ def mpy_cross_version() -> str:
 
 
 def write(
-    board_name: str, out: Path, profile_name: str | None = None, merge_with: Path | None = None
+    board_name: str,
+    out: Path,
+    profile_name: str | None = None,
+    merge_with: Path | None = None,
+    sensors: list[str] | None = None,
 ) -> dict[str, Path]:
-    """Make the image of a board in folder `out`; return what was written by what it is."""
+    """Make the image of a board in folder `out`; return what was written by what it is.
+
+    sensors: those of board.toml whose chains it carries; None: all that fit in the board's memory.
+    """
     board = load(board_name)
+    if sensors is None:
+        board = carried(board, profile_name or board.profile)
+    else:
+        unknown = set(sensors) - board.sensors.keys()
+        if unknown:
+            raise UserError(
+                f"`{min(unknown)}` is not a sensor of {board.name}", f"its board.toml has {', '.join(board.sensors)}"
+            )
+        board = dataclasses.replace(board, sensors={part: board.sensors[part] for part in sensors})
     firmware = esp_image.read(merge_with, board) if merge_with else None
     if firmware is not None:
         board = esp_image.placed(board, firmware, board.flash_bytes)
@@ -235,3 +254,18 @@ def write(
     except OSError as e:
         raise UserError(f"cannot write to the folder `{out}`", e.strerror or "") from None
     return {what: out / name for what, (name, _) in made.items()}
+
+
+def room(board_name: str, said: dict) -> list[str]:
+    """Sentences about the heap that an image takes, from its manifest."""
+    board, sensors, heap = load(board_name), said["sensors"], said["heap_kb"]
+    if heap is None:
+        return []
+    if board.chip != "esp32" or board.psram:
+        return [f"heap with {', '.join(sensors)}: about {heap:.0f} KB"]
+    lines = [f"heap with {', '.join(sensors)}: about {heap:.0f} of the {PLAIN_ESP32_KB} KB that are left"]
+    if not fits(heap):
+        lines.append("a plain ESP32 carries one chain: this image will run out of memory; see --sensors")
+    elif carried(board, said["profile"]) != board:
+        lines.append("a plain ESP32 carries one chain: --sensors chooses which")
+    return lines

@@ -222,8 +222,9 @@ def test_an_image_of_another_size(files, capsys):
 def test_a_larger_flash_gets_a_larger_file_system(files, tmp_path, monkeypatch):
     """MicroPython's table may list no file system: it then takes the flash to its end, however large the chip is."""
     made = image.Image
+    packed = {"main.py": b"1\n"}
     monkeypatch.setattr(
-        image, "build", lambda board, name: made(board, "", "", {}, image.pack({"main.py": b"1\n"}, board.vfs_bytes))
+        image, "build", lambda board, name: made(board, "", "", {}, image.pack(packed, board.vfs_bytes), {})
     )
     (tmp_path / "m.bin").write_bytes(firmware_bin.make(body_bytes=20_000))
     with Rom(flash_mib=8) as rom:

@@ -15,7 +15,7 @@ from littlefs import LittleFS
 from host_tools import cli
 from host_tools.board import load, names, profile
 from host_tools.errors import UserError
-from host_tools.image import esp_image, image
+from host_tools.image import esp_image, heap, image
 from host_tools.paths import FIRMWARE
 from host_tools.virtual import interpreter
 
@@ -153,6 +153,21 @@ def test_profiles():
     assert set(profile("full").modules([])) == set(full)
 
 
+def test_what_fits_beside_tls():
+    """Figures of `make heap`; who measures anew and finds that one chain no longer fits has to know."""
+    plain = load("ESP32_GENERIC")
+    assert list(heap.carried(plain, "lean").sensors) == ["max30102"] == list(heap.carried(plain, "lean-ble").sensors)
+    for worn in (("max30102",), ("ad8232",), ("max30003",)):
+        assert heap.fits(heap.heap_kb("lean", worn) or 999), worn
+    assert not heap.fits(heap.heap_kb("lean", ("max30102", "max30003")) or 0)
+    assert heap.carried(load("ESP32_GENERIC_S3"), "full") == load("ESP32_GENERIC_S3")
+    said = {"profile": "lean", "sensors": ["max30102"], "heap_kb": 87.2}
+    assert image.room("ESP32_GENERIC", said)[1] == "a plain ESP32 carries one chain: --sensors chooses which"
+    both = {"profile": "lean", "sensors": ["max30102", "ad8232"], "heap_kb": 106.6}
+    assert "will run out of memory" in image.room("ESP32_GENERIC", both)[1]
+    assert image.room("ESP32_GENERIC", said | {"heap_kb": None}) == []
+
+
 @pytest.mark.parametrize("name", names())
 def test_parts_that_the_profiles_know(name):
     """What a board lists decides what its image lacks: no part without its driver, no module that is not there."""
@@ -176,6 +191,7 @@ CASES = [
     ("firmware with a flipped bit", {"merge": "flip.bin"}, "is cut short or damaged"),
     ("partition table damaged", {"merge": "table.bin"}, "the partition table of `table.bin` is damaged"),
     ("file system beyond the flash", {"merge": "vfs.bin"}, "has its file system at 0x310000 to 0x800000"),
+    ("sensor that is not there", {"sensors": "max30102,ecg"}, "`ecg` is not a sensor of ESP32_GENERIC"),
     ("folder that cannot be", {"out": "/dev/null/x"}, "cannot write to the folder"),
 ]
 

@@ -415,6 +415,7 @@ def provision(
     leds: Annotated[str | None, typer.Option(help="normal or swapped: skips the question")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="a board without sensors is fine")] = False,
     bluetooth: Annotated[bool, typer.Option("--bluetooth", help="its link is Bluetooth instead of Wi-Fi")] = False,
+    radio_burst: Annotated[int | None, typer.Option(help="batches a wake of the radio; 0: always on")] = None,
     state: _State = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -432,6 +433,7 @@ def provision(
         leds=leds,
         allow_missing=allow_missing,
         bluetooth=bluetooth,
+        radio_burst=radio_burst,
         state=state,
         as_json=as_json,
     )

@@ -30,6 +30,7 @@ def provision(
     leds: str | None,
     allow_missing: bool,
     bluetooth: bool,
+    radio_burst: int | None,
     state: Path | None,
     as_json: bool,
 ) -> None:
@@ -37,7 +38,7 @@ def provision(
     from host_tools.bringup import provision as work
 
     key = _wifi_key(wifi_ssid, wifi_key_file, open_wifi)
-    wishes = work.Wishes(name, wifi_ssid, key, host, port_number, leds, allow_missing, bluetooth)
+    wishes = work.Wishes(name, wifi_ssid, key, host, port_number, leds, allow_missing, bluetooth, radio_burst)
     wishes.check()
     port = port or ports.find()
     ports.check(port)

@@ -58,6 +58,7 @@ class Wishes:
     leds: str | None = None
     allow_missing: bool = False
     bluetooth: bool = False  # instead of Wi-Fi
+    radio_burst: int | None = None  # batches; 0: the radio is always on
 
     def check(self) -> None:
         """Raise UserError for a wish that no device could have."""
@@ -77,6 +78,8 @@ class Wishes:
             raise UserError(f"a device on the network cannot reach `{self.host}`", "name this machine's own address")
         if self.port is not None and not 0 < self.port < 65536:
             raise UserError(f"{self.port} is not a port", "a number from 1 to 65535")
+        if self.radio_burst is not None and not 0 <= self.radio_burst <= 60:
+            raise UserError(f"{self.radio_burst} batches are no burst of the radio", "1 to 60, or 0: always on")
         if self.leds not in (None, "normal", "swapped"):
             raise UserError(f"`{self.leds}` is not an order of LEDs", "normal or swapped")
 
@@ -264,6 +267,8 @@ def _settings(board: OnBoard, wishes: Wishes, before: dict, home: Home) -> dict[
     settings = {"link.host": host, "link.port": port, "link.server_name": SERVER_NAME}
     settings["link.client"] = secrets.token_urlsafe(16)  # 22 characters; MQTT 3.1.1 lets a server refuse 24
     settings["link.kind"] = "ble" if wishes.bluetooth else "mqtt"
+    if wishes.radio_burst is not None:
+        settings["radio.burst"] = str(wishes.radio_burst)
     if ssid is not None:
         settings |= {"wifi.ssid": ssid, "wifi.key": wishes.wifi_key or ""}
     return {name: value.encode() for name, value in settings.items()}

@@ -58,6 +58,7 @@ BEFORE_THE_BOARD = [
     ("port number of dreams", f"provision --port x {RADIO} --port-number 70000", "70000 is not a port"),
     ("name with a slash", f"provision --port x {RADIO} --name a/b", "`a/b` is not a name"),
     ("name like an id", f"provision --port x {RADIO} --name 0123456789abcdef", "looks like a device id"),
+    ("a long burst", f"provision --port x {RADIO} --radio-burst 61", "61 batches are no burst"),
     ("LEDs in a muddle", f"provision --port x {RADIO} --leds green", "`green` is not an order of LEDs"),
     ("list before the first device", "device list", "no device is provisioned"),
     ("revoke before the first device", "device revoke Anna --yes", "no device is provisioned"),

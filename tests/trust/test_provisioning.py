@@ -52,8 +52,9 @@ def test_a_new_device(monkeypatch, home, tmp_path):
     assert len(held["link.client"]) == 22 and held["prov.state"] == b"done"
     assert device.fed > 5, "a watchdog that runs already is fed meanwhile"
     assert home.register.admitted() == {known.device: (known.certificate,)}
-    again = run(monkeypatch, home, device, Wishes(leds="swapped"))
+    again = run(monkeypatch, home, device, Wishes(leds="swapped", radio_burst=6))
     assert again["again"] and again["name"] == "Anna" and again["host"] == "gateway.example"
+    assert device.keystore.held["radio.burst"] == b"6"
     assert device.keystore.held["ppg.swap"] == b"1" and device.keystore.held["wifi.ssid"] == b"ward 3"
     (renewed,) = home.register.all()
     assert home.register.admitted() == {known.device: (renewed.certificate,)} != {known.device: (known.certificate,)}
@@ -105,6 +106,7 @@ ATTACKS = [
 ]
 
 
+# requirement: TRU-2
 @pytest.mark.parametrize(("lie", "reason"), [a[1:] for a in ATTACKS], ids=[a[0] for a in ATTACKS])
 def test_attack(monkeypatch, home, tmp_path, lie, reason):
     SEEN.clear()
@@ -146,6 +148,7 @@ def test_known_with_another_key(monkeypatch, home, tmp_path):
     assert set(device.keystore.held) == {"sign.seed"}
 
 
+# requirement: TRU-2
 def test_a_revoked_device_does_not_come_back(monkeypatch, home, tmp_path):
     device = Device(tmp_path / "device")
     made = run(monkeypatch, home, device)
@@ -290,6 +293,7 @@ LIGHT = [
 ]
 
 
+# requirement: LED-1
 @pytest.mark.parametrize(("levels", "red", "result", "exchanged"), LIGHT)
 def test_red_and_infrared_are_told_apart(tmp_path, levels, red, result, exchanged):
     device = Device(tmp_path / "device")
@@ -305,6 +309,7 @@ def test_red_and_infrared_are_told_apart(tmp_path, levels, red, result, exchange
     assert red is None or device.fed >= 1, "people are slower than a watchdog"
 
 
+# requirement: TRU-4
 def test_keys_stay_where_they_are(monkeypatch, home, tmp_path):
     """Neither the device's key nor the Wi-Fi key leaves the device; no private key of ours goes on to it."""
     device = Device(tmp_path / "device")

@@ -37,15 +37,17 @@ lint: setup ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-gen: setup ## write the generated files (filter coefficients, signing table, link diagram)
+gen: setup ## write the generated files (filter coefficients, signing table, diagrams, documents)
 	$(BIN)/python -m signal_models.design
 	$(BIN)/python -m host_tools.image.comb_table
 	$(BIN)/python -m host_tools.documents.session_diagram
+	$(BIN)/python -m host_tools.documents
 
 gen-check: setup ## fail if a generated file is not what its command makes
 	$(BIN)/python -m signal_models.design --check
 	$(BIN)/python -m host_tools.image.comb_table --check
 	$(BIN)/python -m host_tools.documents.session_diagram --check
+	$(BIN)/python -m host_tools.documents --check
 
 bench: setup ## what each stage costs: time, heap, bytes
 	$(BIN)/python -m host_tools.bench

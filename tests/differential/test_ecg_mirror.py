@@ -40,6 +40,7 @@ def beats_of(rng, n, height, noise):
     return np.clip(np.rint(x), -32768, 32767).astype(np.int16)
 
 
+# requirement: SIG-1
 @pytest.mark.parametrize(
     ("seed", "height", "noise"),
     [(1, 1000, 5), (2, 1000, 200), (3, 30, 2), (4, 60000, 500), (5, 0, 20000), (6, 300, 100), (7, 5000, 0)],
@@ -60,6 +61,7 @@ def test_words_may_load_signed_or_unsigned(signed, monkeypatch):
     assert len(found) > 5 and found == mirror(x)
 
 
+# requirement: SIG-2
 def test_equal_at_the_limits():
     rng = np.random.default_rng(8)
     square = np.where(np.arange(4000) // 60 % 2, 32767, -32768).astype(np.int16)

@@ -56,6 +56,7 @@ def made(seed, seconds, rate=75, **options):
     return ppg(seconds, rng, regular_beats(seconds, rate), **options).counts
 
 
+# requirement: SIG-1
 @pytest.mark.parametrize("cuts", [(64,), (1, 2, 3, 5, 7, 64)])
 def test_two_columns(cuts):
     want = agree(made(1, 16), (RED, IR), cuts)
@@ -78,6 +79,7 @@ def test_one_relative_column():
     agree(-x * 40, (IR,), (10,), relative=True)
 
 
+# requirement: SIG-2
 def test_extremes_do_not_overflow():
     rng = np.random.default_rng(5)
     square = np.where((np.arange(900) // 37 % 2)[:, None] == 1, 0x3FFFF, [[90_000, 20_000]]).astype(np.int64)

@@ -120,6 +120,7 @@ def test_no_allocation_in_steady_state(tmp_path, ecg, lock):
     assert "MemoryError" not in result.text and result.end["count"][str(PPG)] > 1900
 
 
+# requirement: ACQ-1
 def test_a_stall_overflows_the_fifo_and_is_a_gap(tmp_path):
     result = run(tmp_path, Scenario(recording(), faults=(Stall(5, 1.0),), ecg="ad8232"), 12)
     gaps = result.flagged(PPG, GAP)
@@ -141,6 +142,7 @@ def test_a_short_stall_is_bridged_in_the_ecg(tmp_path):
     assert sum(b.n for b in result.of(ECG)) >= 1960
 
 
+# requirement: ACQ-2
 def test_a_bus_that_does_not_answer_recovers(tmp_path):
     result = run(tmp_path, Scenario(recording(), faults=(Nak(5, 5.3),)), 10)
     gaps = result.flagged(PPG, GAP)
@@ -148,6 +150,7 @@ def test_a_bus_that_does_not_answer_recovers(tmp_path):
     assert result.end["faults"] >= 1 and result.end["absent"][str(PPG)] == 0
 
 
+# requirement: ACQ-2
 def test_a_long_silence_is_absence_and_ends(tmp_path):
     result = run(tmp_path, Scenario(recording(), faults=(Nak(5, 12),)), 20)
     absent = result.flagged(PPG, ABSENT)

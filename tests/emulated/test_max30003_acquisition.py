@@ -141,6 +141,7 @@ def test_stalls(tmp_path, stall_s, lost):
     assert t_ms == sorted(t_ms) and t_ms[-1] > 7700
 
 
+# requirement: ECG-4
 def test_an_electrode_off_and_back(tmp_path):
     result = run(tmp_path, Scenario(recording(), faults=(LeadOff(3, 5),)), 9)
     off = result.flagged(ECG, LEAD_OFF)

@@ -24,6 +24,7 @@ def moved(t_s):
     return np.stack([0.8 * swing, 0.2 * swing, 1 + 0.5 * swing], axis=1)
 
 
+# requirement: MEM-1
 def test_the_heap_stays_locked_through_every_stage(tmp_path):
     """On viper alone: the stand-ins for pointers that the bytecode engine needs on a PC allocate."""
     t_s = np.arange(SECONDS * 50) / 50

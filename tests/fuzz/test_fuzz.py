@@ -10,6 +10,7 @@ from host_tools.paths import ROOT
 FUZZ = [sys.executable, "-m", "tests.fuzz"]
 
 
+# requirement: PAR-1
 def test_a_short_campaign_finds_nothing():
     command = [*FUZZ, "--n", "12000", "--seed", "7", "--micropython", "2000"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=240)

@@ -74,6 +74,7 @@ BEATS = {  # name: heart whose every beat is found, and nothing else, within 50 
 # fmt: on
 
 
+# requirement: ECG-1
 @pytest.mark.parametrize("name", READS)
 def test_reads(name):
     recording, from_s, per_min = READS[name]
@@ -83,6 +84,7 @@ def test_reads(name):
     assert max(abs(v - per_min) for v in shown) <= max(1.0, 0.01 * per_min)
 
 
+# requirement: ECG-2
 @pytest.mark.parametrize("from_bpm,to_bpm", [(80, 120), (80, 40), (40, 80), (120, 80)])
 def test_follows_a_step(from_bpm, to_bpm):
     at_s = 30.0
@@ -92,6 +94,7 @@ def test_follows_a_step(from_bpm, to_bpm):
     assert REPORT_S * (wrong[-1] + 2) - at_s < RESPONSE_S
 
 
+# requirement: ECG-5
 @pytest.mark.parametrize("name", BEATS)
 def test_finds_every_beat_and_no_other(name):
     recording = BEATS[name]
@@ -105,10 +108,12 @@ def read_around_asystole():
     return [(REPORT_S * (k + 1), r) for k, r in enumerate(replay_recording(recording).of("heart_rate"))]
 
 
+# requirement: ECG-3
 def test_asystole_is_not_read():
     assert all(r.withheld for t, r in read_around_asystole() if 26 <= t <= 58)
 
 
+# requirement: ECG-3
 def test_the_rate_before_asystole_does_not_come_back():
     assert all(r.withheld for t, r in read_around_asystole() if 58 < t <= 60)
 

@@ -17,6 +17,7 @@ def _judged(heart, engine="micropython"):
     ]
 
 
+# requirement: RHY-3
 @pytest.mark.parametrize("engine", ENGINES)
 def test_ectopic_beats_now_and_then(engine):
     heart = arrhythmia.ectopy(75.0, np.random.default_rng(1), share=0.15)
@@ -33,6 +34,7 @@ def test_bigeminus():
     assert {r.value for r in heard.of("rhythm")[12:]} == {3.0}  # other irregular
 
 
+# requirement: RHY-3
 def test_a_paced_heart_is_normal():
     heard, _ = _judged(arrhythmia.paced(60.0))
     assert set(heard.ecg_beat_labels[8:]) == {"N"}

@@ -28,6 +28,7 @@ def reported(recording: Recording, *, accelerometer: bool = True):
     return t_s, np.abs(rate / 10 - np.interp(t_s, *recording.truth["pulse_rate"])), quality, shown
 
 
+# requirement: MOT-1
 @pytest.mark.parametrize("seed", [1, 2, 4])
 def test_rest_walk_run_rest(seed):
     t_s, error, quality, shown = reported(synth.exerciser(seed=seed))
@@ -39,6 +40,7 @@ def test_rest_walk_run_rest(seed):
     assert error[crossing].mean() < 4
 
 
+# requirement: MOT-1
 def test_without_an_accelerometer_a_run_is_withheld():
     t_s, error, quality, shown = reported(synth.exerciser(seed=2), accelerometer=False)
     running = (t_s > 62) & (t_s < 110)

@@ -28,6 +28,7 @@ def test_wearer_is_named_by_its_seed():
     assert set(a.truth) == {"heart_rate", "pulse_rate", "spo2", "perfusion_index", "resp_rate"}
 
 
+# requirement: PPG-1
 @pytest.mark.parametrize("rate", [30, 45, 60, 100, 140, 180, 220, 240])
 @pytest.mark.parametrize("notch", [0.0, 0.35, 0.6])
 def test_rates_and_notches(rate, notch):
@@ -40,6 +41,7 @@ def test_rates_and_notches(rate, notch):
     assert np.abs(np.median(series.bpm[shown]) - rate) <= 1.0
 
 
+# requirement: PPG-4
 def test_an_irregular_pulse_has_spo2_and_motion_has_none():
     rng = np.random.default_rng(11)
     beats = np.cumsum(np.maximum(0.33, 0.8 + 0.16 * rng.normal(size=60))) - 2
@@ -50,6 +52,7 @@ def test_an_irregular_pulse_has_spo2_and_motion_has_none():
         assert not series.spo2_shown.any() or np.abs(series.spo2[series.spo2_shown] - 92).max() <= 3
 
 
+# requirement: PPG-2
 @pytest.mark.parametrize("rate", [36, 60, 120, 210])
 @pytest.mark.parametrize("notch, wander, snr_db", [(0.8, 1.0, 6), (0.8, 0.1, None), (0.0, 1.0, 10)])
 def test_what_is_sure_is_right(rate, notch, wander, snr_db):
@@ -60,6 +63,7 @@ def test_what_is_sure_is_right(rate, notch, wander, snr_db):
     assert not (error[series.quality >= 50] > 5).any()
 
 
+# requirement: PPG-2
 def test_a_missed_pulse_of_a_fast_heart_in_noise_is_not_sure():
     rng = np.random.default_rng(220_100)
     made = ppg(30, rng, regular_beats(30, 220), wander=1.0, perfusion_pct=10.0, snr_db=6)

@@ -35,6 +35,7 @@ def fibrillating(seed: int, bpm: float) -> tuple[Recording, np.ndarray]:
     return heart, np.diff(heart.beats_s, prepend=heart.beats_s[0] - 1)
 
 
+# requirement: FUS-1
 @pytest.mark.parametrize("bpm", [80, 120])
 def test_early_beats_of_atrial_fibrillation_that_move_no_blood(bpm):
     heart, before_s = fibrillating(1, bpm)
@@ -55,6 +56,7 @@ def test_fibrillation_whose_beats_all_move_blood_has_no_deficit():
     assert len(told) >= 8 and max(told) == 0
 
 
+# requirement: FUS-1
 @pytest.mark.parametrize("disturbance", [{"noise": 0.35}, {"noise": 0.8}, {"ecg_noise_mv": 0.5}])
 def test_noise_in_one_source_is_no_deficit_and_the_other_answers(disturbance):
     heart = arrhythmia.steady(DURATION_S, 76)

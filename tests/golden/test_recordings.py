@@ -35,6 +35,7 @@ def same(a, b):
         np.testing.assert_allclose(y.values[:n], x.values, rtol=1e-6, atol=1e-6)
 
 
+# requirement: REC-1
 @pytest.mark.parametrize("first", [".hea", ".bdf", ".csv", ".npz"])
 @pytest.mark.parametrize("second", [".hea", ".bdf", ".csv", ".npz"])
 def test_every_format_gives_back_every_integer(first, second, tmp_path):
@@ -151,6 +152,7 @@ WRONG = {  # text, options, sentence, what the hint says
 }  # fmt: skip
 
 
+# requirement: REC-1
 @pytest.mark.parametrize("case", WRONG)
 def test_what_a_table_leaves_open(case, tmp_path):
     text, options, sentence, hint = WRONG[case]

@@ -30,6 +30,7 @@ def told(seed: int, seconds: int, *, breaths_min: float = 0.0, beats_min: float 
     return mirror.read(belief)[0] / 10, mirror.quality(belief, scores, intervals)
 
 
+# requirement: RSP-1
 @pytest.mark.parametrize("breaths_min", [6, 8, 12, 17, 24, 32, 40])
 def test_every_rate_is_read(breaths_min):
     rate, quality = told(3, 80, breaths_min=breaths_min)
@@ -37,6 +38,7 @@ def test_every_rate_is_read(breaths_min):
     assert quality[-1] >= 60
 
 
+# requirement: RSP-1
 def test_a_pulse_that_does_not_breathe_is_seldom_given_a_rate():
     shown = [told(seed, 200, sway=sway)[1][3:] >= 60 for seed in range(4) for sway in (0.01, 0.04)]
     assert np.mean(shown) <= 0.25

@@ -10,6 +10,7 @@ from host_tools.virtual import interpreter
 SCRIPT = Path(__file__).with_name("journal_process.py")
 
 
+# requirement: LOS-1
 def test_killed_at_random_moments_loses_nothing_and_reuses_no_sequence(tmp_path):
     rng = random.Random(6)
     environment = interpreter.environment(*interpreter.import_path("bytecode"))

@@ -9,6 +9,7 @@ from host_tools.virtual import interpreter
 SCRIPT = Path(__file__).with_name("cuts.py")
 
 
+# requirement: LOS-1
 def test_a_sample_of_the_cuts_loses_nothing_and_reuses_no_sequence():
     done = subprocess.run(
         interpreter.command(SCRIPT, "500", "101", "17", heap_kb=4096),

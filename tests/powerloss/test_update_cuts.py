@@ -9,6 +9,7 @@ from host_tools.virtual import interpreter
 SCRIPT = Path(__file__).with_name("update_cuts.py")
 
 
+# requirement: UPD-1
 def test_a_sample_of_the_cuts_always_leaves_a_complete_release():
     done = subprocess.run(
         interpreter.command(SCRIPT, "7", "3", heap_kb=8192),

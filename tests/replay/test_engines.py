@@ -22,6 +22,7 @@ def same(a, b):
     assert a.readings == b.readings
 
 
+# requirement: SIG-1
 @pytest.mark.parametrize("engine", ["micropython-bytecode", "cpython"])
 def test_engines_agree_on_a_synthetic_wearer(engine):
     recording = wearer(24, seed=4)
@@ -50,6 +51,7 @@ def test_a_wearer_is_read_right():
     assert np.abs(late).min(axis=0)[5:].max() < 0.02  # every true beat but the first ones has ours within 20 ms
 
 
+# requirement: SIG-3
 def test_a_reading_a_kind_each_two_seconds():
     recording = wearer(40, seed=3)
     result = replay_recording(recording)
@@ -58,6 +60,7 @@ def test_a_reading_a_kind_each_two_seconds():
         assert len(ends) >= 19 and np.diff(ends).max() <= 2.6, kind
 
 
+# requirement: SIG-3
 def test_what_was_judged_does_not_depend_on_the_future():
     whole = wearer(30, seed=6)
     assert whole.ecg is not None and whole.ppg is not None

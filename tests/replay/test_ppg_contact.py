@@ -39,6 +39,7 @@ def slipping(counts, rng):
     counts[away()] *= swing[away(), None]
 
 
+# requirement: PPG-3
 @pytest.mark.parametrize(
     "happens, state",
     [
@@ -65,6 +66,7 @@ def test_nothing_is_told_away_from_skin(happens, state):
     assert state in [contact[t] for t in range(AWAY + 2, BACK + 1, 2)]
 
 
+# requirement: PPG-4
 def test_no_saturation_while_the_finger_moves():
     counts, _ = worn(motion=3.0)
     result = replay(ppg=counts, ppg_fs=100)
@@ -72,6 +74,7 @@ def test_no_saturation_while_the_finger_moves():
     assert not [r for r in result.of("pulse_rate") if r.quality_pct >= 50 and abs(r.value - 72) > 5]
 
 
+# requirement: PPG-3
 def test_a_table_never_worn():
     rng = np.random.default_rng(2)
     counts = np.array([90_000, 120_000]) + 8 * rng.normal(size=(3000, 2))

@@ -91,6 +91,7 @@ def deliver(peer, sealer, timeout_s=30):
     return freed
 
 
+# requirement: LOS-2
 def test_what_the_firmware_sealed_is_stored_and_then_acknowledged(world):
     sealer = Sealer(Signer(bytes(range(32))))
     peer = world.device(sealer)
@@ -115,6 +116,7 @@ def test_what_the_firmware_sealed_is_stored_and_then_acknowledged(world):
     assert "721" not in words and "72.1" not in words
 
 
+# requirement: TRU-1
 def test_attacks_are_rejected_by_name_with_an_audit_line(world):
     sealer, other = Sealer(), Sealer(seed=bytes(range(1, 33)))
     stranger = Sealer(seed=bytes(range(2, 34)))
@@ -203,6 +205,7 @@ def test_broker_killed_for_seconds_loses_nothing(world):
     assert world.store.counts()["rejected"] == 0
 
 
+# requirement: LOS-2
 def test_gateway_killed_loses_nothing(world):
     sealer = Sealer()
     peer = world.device(sealer)

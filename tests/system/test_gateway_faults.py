@@ -82,6 +82,7 @@ def test_same_messages_twice_in_one_commit_and_again(world):
     assert world.source.told.count(("device", 1)) == 3  # each is acknowledged again
 
 
+# requirement: TRU-1
 def test_late_redelivery_by_the_broker_is_absorbed_but_a_replay_is_not(world):
     """A gateway dies before it tells the broker that it is done; meanwhile the device has moved on."""
     first = world.messages(1)
@@ -99,6 +100,7 @@ def test_late_redelivery_by_the_broker_is_absorbed_but_a_replay_is_not(world):
     assert world.store.counts() == {"verified": 2, "duplicates": 1, "rejected": 2}
 
 
+# requirement: LOS-2
 def test_full_disk_is_waited_for(world):
     limit_pages = 1
 

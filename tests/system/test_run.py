@@ -138,6 +138,7 @@ def test_one_chain_fits_a_plain_esp32_beside_tls(tmp_path, monkeypatch, missing)
     assert _used_kb(session.state / "wearer" / "device.log") <= 121  # 87 KB of the chip's 112
 
 
+# requirement: ACQ-2
 def test_missing_sensor_is_one_sentence_and_the_rest_goes_on():
     command = [*RUN, "--duration", "20", "--speed", "20", "--without", "max30102"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -55,6 +55,7 @@ SUBSCRIPTIONS = [
 ]
 
 
+# requirement: TRU-3
 def test_subscriptions(peers):
     who = {A: peers(A), GATEWAY: peers(GATEWAY)}
     got = [(name, topic, who[name].subscribe(topic)) for name, topic, _ in SUBSCRIPTIONS]
@@ -95,6 +96,7 @@ def handshake(broker, context):
         return tls.recv(4)
 
 
+# requirement: TRU-3
 def test_no_certificate_no_connection(broker):
     context = ssl.create_default_context(cafile=str(broker.authority.ca_path))
     with pytest.raises(OSError, match=r"(?i)certificate required|reset|broken pipe"):

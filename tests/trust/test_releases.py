@@ -200,6 +200,7 @@ def test_serving(home):
         assert store.counts()["rejected"] == 0
 
 
+# requirement: UPD-1
 def test_reasons_are_those_of_the_device():
     """The host's table of reasons, against the numbers in the firmware's source."""
     import re

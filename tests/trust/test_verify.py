@@ -46,6 +46,7 @@ def test_truncated_at_every_length():
         assert (outcome.verdict, outcome.reason) == ("rejected", "malformed envelope"), n
 
 
+# requirement: TRU-1
 def test_every_bit_counts():
     w = world()
     data = w.seal(8)
@@ -94,6 +95,7 @@ def test_late_envelope_must_be_what_its_successor_names():
     assert (outcome.verdict, outcome.reason) == ("rejected", "chain broken")
 
 
+# requirement: LOS-4
 def test_lost_and_gap_are_told_apart():
     w = world()
     assert notes_of(w, w.seal(20, prev_digest=b"?" * 32, oldest_seq=15)) == ["lost 8..14", "gap 15..19"]
@@ -131,6 +133,7 @@ def test_state_without_the_last_digest_among_the_waiting():
     assert verify(w.sealed[7], topic_device=A.device_id, device=w.state).verdict == "duplicate"
 
 
+# requirement: TRU-4
 def test_rejection_says_nothing_about_the_wearer():
     w = world()
     outcome = verify(w.seal(8, readings=readings(bpm_x10=666))[:-1] + b"\x00", topic_device=A.device_id, device=w.state)

@@ -288,6 +288,7 @@ def test_the_newest_then_the_oldest_and_a_window():
     assert _sent(client) == [21]
 
 
+# requirement: LOS-3
 def test_events_go_before_the_backlog():
     uplink, journal, _, client = _uplink(20)
     for _ in range(2):
@@ -297,6 +298,7 @@ def test_events_go_before_the_backlog():
     assert _sent(client) == [24, 23, 21, 1, 2, 3, 4, 5]
 
 
+# requirement: LOS-3
 def test_hours_of_backlog_never_hold_up_what_is_fresh():
     uplink, journal, _, client = _uplink(200)
     late = []

@@ -33,6 +33,7 @@ def _told(intervals, quality_pct=90, since_ms=0, reason=PRESENT):
     return reading.mantissa, reading.absent_reason
 
 
+# requirement: RHY-1
 def test_each_code():
     af = [(i * i * 7919 + i * 104729) % 600 + 400 for i in range(60)]
     for intervals, code in (
@@ -51,6 +52,7 @@ def test_a_silent_clean_lead_is_a_pause():
     assert _told([800] * 30, since_ms=2900) == (RHYTHM_SINUS, PRESENT)
 
 
+# requirement: RHY-2
 def test_a_pause_is_told_for_ten_seconds():
     rhythm = HeartRhythm()
     for rr in [800] * 40 + [3500]:
@@ -61,6 +63,7 @@ def test_a_pause_is_told_for_ten_seconds():
     assert [r.mantissa for r in out] == [RHYTHM_PAUSE] * 5 + [RHYTHM_SINUS]
 
 
+# requirement: RHY-1
 def test_reasons_for_withholding():
     assert _told([800] * 5)[1] == SETTLING_IN
     assert _told([])[1] == SETTLING_IN
@@ -129,6 +132,7 @@ def _irregular(n):
     return [((i * i * 7919 + i * 104729) % 600 + 400, 0) for i in range(n)]
 
 
+# requirement: RHY-1
 def test_a_wave_before_every_beat_is_not_af():
     assert _told_of(_irregular(60)) == (RHYTHM_AF, PRESENT)
     assert _told_of(_irregular(60), atrial=2) == (RHYTHM_OTHER, PRESENT)

@@ -48,6 +48,7 @@ def setting(free):
     return memory, pipeline, clock, done
 
 
+# requirement: MEM-1
 def test_a_block_without_memory_is_dropped_and_the_next_begins_anew():
     memory, pipeline, _, done = setting([50_000])
     pipeline.fails = 2

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from host_tools.replay import frontend
-from host_tools.validate.page import number, summary, table, verdict
+from host_tools.validate.page import Prose, number, summary, table, verdict
 from host_tools.validate.study import Section, judged
 from signal_models.design import fft as design_fft
 from signal_models.design import motion as design_motion
@@ -337,7 +337,7 @@ class FixedPointStudy:
         rows = [
             [
                 k["name"],
-                k["what"],
+                Prose(k["what"]),
                 k["values"],
                 "exact" if k["snr_db"] is None else number(k["snr_db"], 1),
                 number(k["least_snr_db"], 0),

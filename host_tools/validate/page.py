@@ -27,18 +27,19 @@ text-decoration:none;font-size:.9rem}
 h3{font-size:1rem;margin:1.4em 0 .3em}
 p{margin:.4em 0;max-width:75ch}.note,figcaption,footer,.made{color:var(--soft);font-size:.9rem}
 .wide{overflow-x:auto;-webkit-overflow-scrolling:touch}
-table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;margin:.6em 0}
+table{border-collapse:separate;border-spacing:0;font-size:.9rem;font-variant-numeric:tabular-nums;margin:.6em 0}
 th,td{padding:.3em .7em;text-align:right;border-bottom:1px solid var(--edge);white-space:nowrap}
 th{color:var(--soft);font-weight:600;vertical-align:bottom}
+th.group{color:var(--ink);padding-top:1em;font-weight:650}
 th.text{text-align:left}th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--page)}
 td.text{text-align:left;white-space:normal;min-width:min(16em,55vw)}
-@media (max-width:600px){td:first-child{white-space:normal;min-width:6.5em}th,td{padding:.3em .5em}}
+@media (max-width:600px){td:first-child{white-space:normal;min-width:8em}th,td{padding:.3em .5em}}
 tr.ours td{font-weight:650;background:var(--panel)}
 .good{color:var(--good)}.bad{color:var(--bad)}
-.grid-of-charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:16px}
+.grid-of-charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px}
 figure{margin:.8em 0}
 svg.chart{width:100%;height:auto;max-width:640px;background:var(--panel);border-radius:6px;display:block}
-svg text{fill:var(--soft);font:14px system-ui,sans-serif}
+svg text{fill:var(--soft);font:16px system-ui,sans-serif}
 svg polyline{fill:none;stroke-linejoin:round}svg .grid{stroke:var(--edge)}svg .axis{stroke:var(--soft)}
 svg .span{fill:var(--withheld)}
 svg.strip{width:100%;height:auto;background:var(--paper);display:block}
@@ -83,13 +84,23 @@ def _section(s: Section) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], ours: Sequence[int] = ()) -> str:
-    """A table that scrolls sideways on narrow screens. ours: rows to set apart. Cells: text, or Html as it is."""
-    prose = [any(isinstance(row[i], Prose) for row in rows) for i in range(len(columns))]
+    """A table that scrolls sideways on narrow screens. ours: rows to set apart.
+
+    Cells: text, or Html as it is; a row may be one Group instead. A column without any value is
+    left out.
+    """
+    whole = [row for row in rows if len(row) == len(columns)]
+    empty = [i for i in range(1, len(columns)) if whole and all(row[i] in (None, "–") for row in whole)]
+    if empty:
+        keep = [i for i in range(len(columns)) if i not in empty]
+        cut = [[row[i] for i in keep] if len(row) == len(columns) else row for row in rows]
+        return table([columns[i] for i in keep], cut, ours)
+    prose = [any(isinstance(row[i], Prose) for row in whole) for i in range(len(columns))]
     head = "".join(
         f"<th{' class=text' if text else ''}>{escape(c)}</th>" for c, text in zip(columns, prose, strict=True)
     )
     body = "".join(
-        f"<tr{' class=ours' if i in ours else ''}>" + "".join(_cell(c) for c in row) + "</tr>"
+        f"<tr{' class=ours' if i in ours else ''}>" + "".join(_cell(c, len(columns)) for c in row) + "</tr>"
         for i, row in enumerate(rows)
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -99,11 +110,17 @@ class Html(str):
     """Text that is markup already."""
 
 
+class Group(str):
+    """What the rows below it have in common."""
+
+
 class Prose(str):
     """Text of a cell that may wrap."""
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, columns: int) -> str:
+    if isinstance(value, Group):
+        return f'<th class="group" colspan="{columns}">{escape(value)}</th>'
     if isinstance(value, Html):
         return f"<td>{value}</td>"
     if isinstance(value, Prose):
@@ -123,15 +140,29 @@ def targets_table(targets: Sequence[dict]) -> str:
     if not targets:
         return "<p>No target is for these data.</p>"
     with_peers = any(t.get("peer") for t in targets)
-    rows = []
+    rows: list[Sequence[object]] = []
+    part = ""
     for t in targets:
-        rows.append([t["name"], limit(t), f"{number(t['value'])} {t['unit']}", verdict(t["met"]), span(t["interval"])])
+        if t.get("part", "") != part:
+            part = t["part"]
+            rows.append([Group(part)])
+        row = [t["name"], _value(t), limit(t), span(t["interval"])]
         if with_peers:
-            peer = t.get("peer")
-            rows[-1] += [f"{number(t['peer_value'])} {t['unit']}" if peer else None, peer]
-            rows[-1].append(verdict(t["ahead"], "ahead", "behind") if peer else None)
-    peer_heads = ["Best peer", "which", ""] if with_peers else []
-    return table(["Figure", "Target", "Vigil", "", "95 % interval", *peer_heads], rows)
+            row.append(_peer(t))
+        rows.append(row)
+    return table(["Figure", "Vigil", "Target", "95 % interval", *(["Best peer"] if with_peers else [])], rows)
+
+
+def _value(target: dict) -> Html:
+    said = escape(f"{number(target['value'])} {target['unit']}")
+    return Html(said if target["met"] is None else f"{said}<br>{verdict(target['met'])}")
+
+
+def _peer(target: dict) -> Html | None:
+    if not target.get("peer"):
+        return None
+    said = escape(f"{number(target['peer_value'])} {target['unit']}, {target['peer']}")
+    return Html(f"{said}<br>{verdict(target['ahead'], 'Vigil is ahead', 'Vigil is behind')}")
 
 
 def limit(target: dict) -> str | None:

@@ -135,7 +135,7 @@ class WholeStudy:
         sections = [_summary(result)]
         by_name = {study.name: study for study in self.studies}
         for name, part in result["parts"].items():
-            targets = [t for t in result["targets"] if t["part"] == name]
+            targets = [{**t, "part": ""} for t in result["targets"] if t["part"] == name]
             first, *rest = by_name[name].sections({**part["result"], "targets": targets})
             sections += [Section(part["title"], first.html, first.note, part=name), *rest]
         return sections
@@ -156,5 +156,4 @@ def _summary(result: dict) -> Section:
     shown = [t for t in result["targets"] if t["part"] != "fixed-point" or not t["met"]]
     kept = f" The {len(kernels)} bounds of the fixed-point kernels are in their own part." if kernels else ""
     said = f"{len(judged) - len(missed)} of {len(judged)} targets are met.{kept}"
-    named = {"targets": [{**t, "name": f"{t['part']}: {t['name']}"} for t in shown], "left_out": result["left_out"]}
-    return page.summary(named, said)
+    return page.summary({"targets": shown, "left_out": result["left_out"]}, said)

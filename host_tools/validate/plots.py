@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 _W, _H = 520, 320  # of a chart; the page scales it to the column
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 14, 50
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,11 @@ class Task:
         return f"{self.peer or OURS} on {self.case}"
 
     @property
+    def drawn(self) -> bool:
+        """Is it drawn reading by reading, and listed by record? Not so a disturbed or crippled variant of another."""
+        return self.how not in motion.PERTURBATIONS and not self.how.endswith("no acceleration")
+
+    @property
     def group(self) -> str:
         """What its readings are counted with."""
         return f"{self.peer or OURS} on {self.data_set}{', ' if self.how else ''}{self.how}"
@@ -239,10 +244,12 @@ class VitalsStudy:
                     "agreement": asdict(agreement(p.value, p.reference, p.shown)),
                 }
                 for g, rows in groups.items()
-                if not about[g].peer and about[g].data_set != "synthetic"
+                if not about[g].peer and about[g].data_set != "synthetic" and about[g].drawn
                 for r, p in rows
             ],
-            "tracks": [t for g, rows in groups.items() if not about[g].peer for t in _tracks(g, rows)],
+            "tracks": [
+                t for g, rows in groups.items() if not about[g].peer and about[g].drawn for t in _tracks(g, rows)
+            ],
         }
 
     def sections(self, result: dict) -> list[Section]:
@@ -352,14 +359,16 @@ def _figures(rows: list[tuple[str, Pairs]], task: Task) -> dict:
         "arms": a.arms,
         "within_5_pct": p.within_pct(5.0),
         "mae_of_records": float(np.nanmean(every)) if np.isfinite(every).any() else float("nan"),
-        "curve": error_against_coverage(p.value, p.reference, p.quality, COVERAGES) if not task.peer else {},
+        "curve": {}
+        if task.peer or not task.drawn
+        else error_against_coverage(p.value, p.reference, p.quality, COVERAGES),
         "calibration": [[lo, min(hi, 100), int(m.sum()), float(error[m].mean())] for lo, hi, m in bins if m.any()],
         "bland_altman": [
             [
                 round(float((p.value[i] + p.reference[i]) / 2), 2),
                 round(float(p.value[i] - p.reference[i]), 2),
             ]
-            for i in kept
+            for i in (kept if task.drawn else ())
         ],
     }
 

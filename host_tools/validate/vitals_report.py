@@ -9,7 +9,7 @@ from host_tools.validate.page import number, summary, table
 from host_tools.validate.plots import Line, chart, legend, ticks
 from host_tools.validate.study import Section
 
-_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 520, 320, 58, 12, 14, 46
+_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 520, 320, 62, 20, 14, 50
 
 
 def sections(result: dict) -> list[Section]:

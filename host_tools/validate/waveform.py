@@ -249,7 +249,7 @@ def _beside(group: str, said: dict, rows: list[Row]) -> dict:
     bits = said["bits_per_sample"]
     rivals = {name: v for name, v in bits.items() if name != "vigil"}
     best = min(rivals, key=lambda n: rivals[n])
-    found = judged(f"{group}, compressed", bits["vigil"], "bits a sample", None, False, records)
+    found = judged(f"{group}, bits a sample", bits["vigil"], "bit", None, False, records)
     return found | {"peer": best, "peer_value": rivals[best], "ahead": bits["vigil"] < rivals[best]}
 
 

@@ -181,3 +181,33 @@ def test_what_no_device_writes_is_refused(path, value, why):
     at[path[-1]] = value
     with pytest.raises(Malformed, match=why):
         decode(cbor.encode(value_of | {7: [good]}))
+
+
+def test_a_minute_of_every_kind_is_one_envelope_while_the_host_is_away():
+    """What docs/no-loss.md counts on: as many bytes as a journal of 1 MiB can take for eight hours."""
+    rng = np.random.default_rng(1)
+    kinds = [(kind, 2720, -1) for kind in (147842, 149530, 151562, 67108873, 67108874)]
+    kinds += [(150456, 544, -1), (150488, 544, -2), (67108865, 512, 0), (67108866, 512, 0)]
+    readings = [
+        records.Reading(
+            kind,
+            int(rng.integers(700, 760)) if unit != 512 else 1,
+            exp10,
+            unit,
+            int(rng.integers(60, 100)),
+            *(t_ms - 8000 + int(rng.integers(-300, 300)), t_ms + int(rng.integers(-300, 300))),
+            0,
+        )
+        for t_ms in range(3_600_000, 3_660_000, 2_000)
+        for kind, unit, exp10 in kinds
+    ]
+
+    class Pipeline:
+        def take(self):
+            return readings
+
+    journal = Journal()
+    publisher = Publisher(Board, Pipeline(), journal, 1, 10**9, dict, lambda: None, None, Strips())
+    publisher.seal()
+    assert len(journal.sealed) == 1 and publisher.lost_readings == 0
+    assert 1000 < len(journal.sealed[0]) < 2600, len(journal.sealed[0])  # times of each kind of its own: the worst

@@ -130,6 +130,7 @@ class Monitor:
             from vigil.app.bursts import Bursts
 
             self.bursts = Bursts(self.board, self.client, self.journal, self.uplink, min(batches, 60), PERIOD_MS)
+            self.publisher.backlog += batches  # so many wait although the host is there
             pipeline.watch(self.bursts.report, lambda beat: None)
         return self.bursts
 

@@ -15,8 +15,9 @@ from vigil.wire import batch, envelope
 PERIOD_MS = const(10_000)
 _STATUS_EVERY = const(6)  # batches
 _MAX_READINGS = const(60)  # in one batch: keeps its encoding near 1 KB however late it is
-_BACKLOG = const(30)  # envelopes that wait: the host has been away for five minutes
-_STRIPS_AWAY = const(8)  # strips kept while the host is long away: at most a fifth of the journal
+_ROOMY = const(5)  # times so much on a device with room for strips, which reads more kinds, too
+BACKLOG = const(30)  # envelopes that wait: the host has been away for five minutes
+_STRIPS_AWAY = const(4)  # strips kept while the host is long away: at most a tenth of the journal
 _STRIP_PAUSE_MS = const(200)
 _MAX_KEPT = const(180)  # readings kept in memory while the flash takes nothing
 _RESERVE = const(256)  # sequences reserved in the keystore at once (43 minutes)
@@ -82,6 +83,9 @@ class Publisher:
         self._strips_to = 0  # number of the last one that may be kept
         self._status_at = 0  # `sealed` at which the next status is due
         self.relieve = lambda: None  # called before flash is written
+        self._room = _ROOMY if strips else 1
+        self._away = 6 if strips else 2  # periods of a batch while the host is long away
+        self.backlog = BACKLOG  # envelopes that wait: it is
         self._rhythm = None
         self._kept = []
         self.sealed = 0
@@ -89,9 +93,9 @@ class Publisher:
         self.beats = 0  # turns of the loop: how a watcher sees that it lives
 
     async def run(self) -> None:
-        """Seal a batch each PERIOD_MS of device time, and in each second one while the host is long away.
+        """Seal a batch each PERIOD_MS of device time, and only in each _away-th while the host is long away.
 
-        Two thirds of a batch are what each one needs (signature, digest, keys): twice the time in one saves flash.
+        A third of a batch and more is what each one needs (signature, digest, keys): more time in one saves flash.
         """
         clock = self._board.clock
         due_ms = clock.ms() + PERIOD_MS
@@ -99,7 +103,7 @@ class Publisher:
             await asyncio.sleep_ms(max(0, due_ms - clock.ms()))
             due_ms = max(due_ms + PERIOD_MS, clock.ms())  # late: one batch for all of it
             self.beats += 1
-            if self.beats & 1 or len(self._journal) < _BACKLOG:
+            if not self.beats % self._away or len(self._journal) < self.backlog:
                 self.seal()
             if self._strips:
                 await self._give_out(self._strips)
@@ -112,13 +116,14 @@ class Publisher:
             else:
                 self._give_up(1, "a reading of kind %s is impossible" % reading.kind)
         seq = self._journal.next_seq
+        most = _MAX_READINGS * self._room
         try:
             while self._kept:
-                self._append(self._kept[:_MAX_READINGS])
-                del self._kept[:_MAX_READINGS]
+                self._append(self._kept[:most])
+                del self._kept[:most]
                 seq = self._journal.next_seq
         except (MemoryError, TypeError, ValueError) as e:
-            n = min(_MAX_READINGS, len(self._kept))
+            n = min(most, len(self._kept))
             if self._journal.next_seq != seq:  # it is in flash, and signed when it is sent
                 del self._kept[:n]
             elif isinstance(e, MemoryError):
@@ -128,7 +133,7 @@ class Publisher:
                 self._give_up(n, "no batch can hold these")
         except StoreError as e:
             log(WARN, "journal", str(e))
-        excess = len(self._kept) - _MAX_KEPT
+        excess = len(self._kept) - _MAX_KEPT * self._room
         if excess > 0:
             del self._kept[:excess]
             self._give_up(excess, "flash or memory takes nothing")
@@ -141,7 +146,7 @@ class Publisher:
         """Seal the waveforms that are ready, one a turn: sealing holds up everything else."""
         try:
             while True:
-                if len(self._journal) < _BACKLOG:
+                if len(self._journal) < self.backlog:
                     self._strips_to = strips.count + _STRIPS_AWAY
                 elif strips.stream_to_ms or strips.count > self._strips_to:
                     return

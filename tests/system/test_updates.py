@@ -1,6 +1,7 @@
 """Updates end to end: the virtual device on its slots, the real broker, the gateway as a process of its own."""
 
 import json
+import os
 import time
 
 import pytest
@@ -163,3 +164,20 @@ def test_two_bad_releases_are_rolled_back_and_a_good_one_stays(ward, tmp_path):
     assert counts["rejected"] == 0 and counts["verified"] == len(stored) > 8
     reasons = [line.reason for line in ward.store.audit_lines()]
     assert reasons.count("update rolled back") == 2 and reasons.count("update confirmed") == 1
+
+
+@pytest.mark.skipif("VIGIL_LEAN_UPDATE" not in os.environ, reason="a minute long: VIGIL_LEAN_UPDATE=1 runs it")
+def test_a_device_that_cannot_measure_and_fetch_at_once_rests_its_sensors(tmp_path, monkeypatch):
+    """A lean device with 12 KB free (words of 32 bits) can neither open an offer nor fetch it beside its chains."""
+    monkeypatch.setitem(device.HEAPS_KB, "lean", 166)
+    ward = Ward(tmp_path, worn="lean")
+    try:
+        ward.wearer.start()
+        ward.push(release(7, tmp_path, worn="lean"))
+        ward.follow("confirmed")
+        log = ward.wearer.log_path.read_text()
+        assert log.count("with the sensors asleep") == 1 and ward.restarts == 2
+        ward.drain()
+        assert ward.store.counts()["rejected"] == 0
+    finally:
+        ward.close()

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import sys
 from binascii import hexlify
 
 import loader
 from test_ota import BUNDLE, MPY, OURS, manifest, signed
 
 from vigil.app import fetch, steps, trial
+from vigil.app import updates as updates_module
 from vigil.app.updates import Updates
 from vigil.core.errors import TrustError
 from vigil.ota import release as rules
@@ -40,6 +42,7 @@ class Waiting:
     """asyncio, whose waits pass at once."""
 
     TimeoutError = asyncio.TimeoutError
+    Event = asyncio.Event
     clock = None
 
     async def sleep_ms(self, ms):
@@ -61,7 +64,7 @@ class Job:
 
     def __init__(self, answers=()):
         self.profile, self.floor = "lean", 6
-        self.updates = Anything(failed=5)
+        self.updates = Anything(failed=5, sensors=lambda: 3)
         self.answers = list(answers)
         self.wants = []
         board = Anything(name="ESP32_GENERIC", clock=Clock(), keystore=Keystore({"release.key": OURS.public_key}))
@@ -75,9 +78,6 @@ class Job:
             return self.answers.pop(0)
         number, offset, length = self.wants[-1]
         return number, offset, BUNDLE[offset : offset + length]
-
-    def sensors(self):
-        return 3
 
 
 class Flash:
@@ -187,7 +187,8 @@ def judged(*, flows=3, seals_at=10_000, frees_at=20_000, restarts=0):
             return seq == 40 and not (frees_at is not None and clock.now_ms >= frees_at)
 
     monitor = Anything(board=Anything(clock=clock), journal=Journal(), supervisor=Anything(restarts=restarts))
-    return ended(trial.judge(Anything(monitor=monitor, sensors=lambda: flows), 3)), clock.now_ms
+    updates = Anything(sensors=lambda: flows)
+    return ended(trial.judge(Anything(monitor=monitor, updates=updates), 3)), clock.now_ms
 
 
 def test_trials():
@@ -227,8 +228,8 @@ def test_the_loader_keeps_the_newest_whole_record():
 
 
 def test_the_status_tells_what_runs_and_what_failed():
-    with Flash():
-        monitor = Anything(board=Anything(keystore=Keystore()))
+    with Flash() as flash:
+        monitor = Anything(board=Anything(keystore=Keystore(), fs=flash.path))
         assert Updates(monitor, "ab").status({}) == {13: 6}
         loader.try_other(7, 3)
         loader.settle(0, 17)
@@ -240,3 +241,45 @@ def test_the_status_tells_what_runs_and_what_failed():
         assert not updates.take(cbor.encode([1, 1, 3, 9])) and not updates.take(b"")
         loader.running = None
         assert Updates(monitor, "ab").status({}) == {14: 7, 15: 17}
+
+
+def test_no_memory_for_both_an_offer_is_kept_for_a_start_without_sensors():
+    class Stop(Exception):
+        pass
+
+    def stop():
+        raise Stop
+
+    def no_memory(updates):
+        raise MemoryError
+
+    def stops(coroutine):
+        try:
+            ended(coroutine)
+        except Stop:
+            return True
+
+    with Flash() as flash:
+        before = updates_module.asyncio, loader.reset
+        updates_module.asyncio, loader.reset = Waiting(), stop
+        try:
+            health = Anything(period_us=[4000, 0, 10000, 0], blocks=0)
+            board = Anything(keystore=Keystore(), fs=flash.path)
+            monitor = Anything(board=board, health=health, publisher=Anything(seal=lambda: None))
+            offer = cbor.encode([1, 2, b"signed"])
+            updates = Updates(monitor, "ab")
+            assert updates.alone is None and updates.sensors() == 5
+            updates.take(offer)
+            sys.modules["vigil.app.update"] = Anything(Update=no_memory)
+            assert stops(updates.run())
+            health.period_us = [0] * 4
+            updates = Updates(monitor, "ab")
+            assert updates.alone == 5 == updates.sensors() and updates.message == offer
+            assert "offer" not in os.listdir(flash.path)  # whatever happens now, the next start measures
+            assert stops(updates.rest())
+            assert health.blocks == 600
+            sys.modules["vigil.app.update"] = Anything(Update=no_memory)  # the first run has unloaded it
+            assert stops(updates.run())  # there is none even so: it measures again
+            assert Updates(monitor, "ab").alone is None
+        finally:
+            updates_module.asyncio, loader.reset = before

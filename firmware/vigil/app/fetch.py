@@ -41,6 +41,8 @@ async def fetch(job, signed: bytes):
     except OSError:
         _forget()
         raise TrustError(NO_ROOM)
+    except MemoryError:
+        raise  # what is there is good: it goes on elsewhere, or later
     except Exception:
         _forget()
         raise
@@ -102,7 +104,7 @@ async def _fetch(job, slot, release, signed):
             await asyncio.sleep_ms(_GAP_MS)
     await drive(slot.verify())
     slot.finish()
-    loader.try_other(release.number, job.sensors())
+    loader.try_other(release.number, job.updates.sensors())
     log(INFO, "update", "release %d is complete" % release.number)
     return None
 

@@ -182,8 +182,9 @@ class Monitor:
     async def run(self) -> None:
         """Work until board.until_ms where it is set, else for ever."""
         keep = self.supervisor.keep
+        measure = self.acquisition.run if self.updates.alone is None else self.updates.rest
         measuring = [
-            asyncio.create_task(keep("acquire", self.acquisition.run)),
+            asyncio.create_task(keep("acquire", measure)),
             asyncio.create_task(keep("publish", self.publisher.run)),
             asyncio.create_task(self.supervisor.watch(self.health, self.publisher, self.memory)),
         ]

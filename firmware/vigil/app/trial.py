@@ -14,7 +14,7 @@ NO_LINK = const(22)  # no host commits what it seals
 _LOOK_MS = const(1_000)
 _WORK_MS = const(120_000)  # to measure and seal
 _LINK_MS = const(900_000)  # to deliver: the network may be away, and rolling back loses nothing
-_HEAP_LEAST = const(8_192)  # bytes
+_HEAP_LEAST = const(4_096)  # bytes, beside the code of updates itself, which takes as much and goes
 
 
 async def judge(job, sensors: int) -> int:
@@ -28,7 +28,7 @@ async def judge(job, sensors: int) -> int:
         now_ms = clock.ms() - start_ms
         if monitor.supervisor.restarts:
             return CRASHED
-        why = NO_SENSORS if job.sensors() & sensors != sensors else NO_SEAL if journal.next_seq == first else 0
+        why = NO_SENSORS if job.updates.sensors() & sensors != sensors else NO_SEAL if journal.next_seq == first else 0
         if why and now_ms > _WORK_MS:
             return why
         if not why and not journal.holds(first):

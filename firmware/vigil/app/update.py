@@ -18,7 +18,6 @@ _NO_SLOTS = const(23)
 _FAULT = const(24)
 _POLL_MS = const(500)
 _FREE = const(2)  # places in the client's window that must be free: readings come first
-_LEAVE_MS = const(2_000)
 _TELL_MS = const(60_000)
 FLOOR = "release.floor"  # keystore: highest number confirmed
 
@@ -48,10 +47,6 @@ class Update:
             if 10 in self._said:
                 board.keystore.set("release.key", self._said[10])
             store_number(board, FLOOR, self.number)
-
-    def sensors(self) -> int:
-        """Return a bit for each source whose samples flow."""
-        return sum(1 << i for i, period_us in enumerate(self.monitor.health.period_us) if period_us)
 
     async def message(self, wait_ms: int):
         """Return the next message, (signed,) or (number, offset, piece); None after wait_ms.
@@ -94,12 +89,6 @@ class Update:
         """Tell the gateway how an update stands. Best effort: what counts is in the next batch, sealed."""
         await self.send(update.tell(number, state, why), _TELL_MS)
 
-    async def restart(self) -> None:
-        """Seal what has been read, and start again."""
-        self.monitor.publisher.seal()
-        await asyncio.sleep_ms(_LEAVE_MS)
-        loader.reset()
-
     async def run(self) -> None:
         """End a trial if this is one, go on with a fetch that was interrupted, take an offer; until nothing is left."""
         signed = None
@@ -125,8 +114,10 @@ class Update:
                 signed = await fetch(self, signed)
                 if not signed:
                     await self.tell(loader.read()[loader.RELEASE], TRIAL)
-                    await self.restart()
+                    await self.updates.restart()
             except Exception as e:  # whatever it is, the readings go on
+                if isinstance(e, MemoryError) and self.updates.alone is None:
+                    raise
                 why = e.args[0] if isinstance(e, TrustError) else _NO_MEMORY if isinstance(e, MemoryError) else _FAULT
                 log(WARN, "update", "refused, reason %d" % why)
                 if why == _FAULT:
@@ -141,7 +132,7 @@ class Update:
         if why:
             log(WARN, "update", "release %d fails, reason %d" % (self.number, why))
             loader.settle(1 - loader.running, why)
-            await self.restart()
+            await self.updates.restart()
         loader.settle(loader.running)
         loader.trial = False
         self.updates.record = loader.read()

@@ -4,15 +4,17 @@ import json
 import time
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stand_in import until
 from ward import opened
 
+from boards.virtual.devices.max17048 import Cell
 from boards.virtual.scenario import Scenario
 from host_tools import cli
 from host_tools.errors import UserError
 from host_tools.ingest.orders import Orders, message, sign
-from host_tools.ingest.store import Store
+from host_tools.ingest.store import Store, envelopes
 from host_tools.ingest.strips import strips
 from signal_models.synth.wearer import wearer
 
@@ -20,7 +22,7 @@ from signal_models.synth.wearer import wearer
 @pytest.fixture
 def ward(tmp_path, monkeypatch):
     monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
-    with opened(tmp_path, Scenario(wearer(120.0)), 90) as ward:
+    with opened(tmp_path, Scenario(wearer(120.0), cell=lambda: Cell(500, 80.0)), 90) as ward:
         yield ward
 
 
@@ -46,6 +48,13 @@ def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward
     assert {strip.source for strip in streams} == {1, 2}
     for strip in streams:
         assert 15 <= strip.seconds <= 24 and len(strip.samples()[1])  # for so long, and no longer
+    with store.engine.connect() as connection:
+        said = [json.loads(text) for text in connection.scalars(sa.select(envelopes.c.status).order_by("seq")) if text]
+    assert "5" in said[0]  # why it started
+    # Heap, queue, losses, dropped, battery, crashes, connections, seal, rates of ECG and light, damage, flash, radio,
+    # battery again, the order.
+    assert {int(key) for key in said[-1]} >= {0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 18, 19, 25, 27}, said[-1]
+    assert 3000 < said[-1]["4"] < 4300 and said[-1]["19"] == -60 and said[-1]["27"] == number
     cli.app(["waveform", "status", "--device", device, "--state", str(state), "--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out) | {"number": 0} == {
         "device": device,

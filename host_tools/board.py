@@ -12,7 +12,7 @@ from host_tools.errors import UserError
 from host_tools.image.fold import fold_all, module_name
 from host_tools.image.link import link, reached
 from host_tools.image.names import rename, spoken
-from host_tools.image.texts import move
+from host_tools.image.texts import TABLE, move
 from host_tools.paths import BOARDS, FIRMWARE, ROOT
 
 _OTHERS = (FIRMWARE / "vigil" / "hal.py", ROOT / "host_tools" / "bringup" / "agent.py")  # who speak to a lean device's
@@ -117,7 +117,8 @@ class Profile:
         packages = {name for name, path in paths.items() if path.endswith("/__init__.py")}
         group = [name for start in self.linked for name in reached(program, start) if name not in packages]
         program = link(program, dict.fromkeys(group), self.doors)
-        program, meant = rename(program, {word for file in _OTHERS for word in spoken(ast.parse(file.read_text()))})
+        said = {word for file in _OTHERS for word in spoken(ast.parse(file.read_text()))}
+        program, meant = rename(program, said | {TABLE})
         return {paths[name]: text for name, text in program.items()}, meant
 
 

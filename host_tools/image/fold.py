@@ -164,6 +164,15 @@ class _Folder(ast.NodeTransformer):
             return None
         return self.generic_visit(node)
 
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """A table `bytes((1, 2, 3))` becomes its bytes: the compiler would keep the tuple, four times the size."""
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "bytes" and isinstance(node.args[0], ast.Tuple):
+            items = [part.value if isinstance(part, ast.Constant) else None for part in node.args[0].elts]
+            if all(isinstance(item, int) for item in items):
+                return ast.copy_location(ast.Constant(bytes(items)), node)  # type: ignore[arg-type]
+        return node
+
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if isinstance(node.ctx, ast.Load) and node.id in self.names:
             return ast.copy_location(ast.Constant(self.names[node.id]), node)

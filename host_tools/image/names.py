@@ -83,10 +83,9 @@ def rename(program: Mapping[str, str], stays: Collection[str] = ()) -> tuple[dic
             _refuse_computed(name, tree)
             kept |= _folded(tree) | _errors(tree) | _of_others(tree, defined)
         else:
-            kept |= (
-                spoken(tree)
-                | {word for node in ast.walk(tree) if isinstance(node, ast.arg) for word in _named(node)} & keywords
-            )
+            kept |= spoken(tree)
+            kept |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} & keywords
+    _drop_unnamed(trees, kept)
     used = {word for tree in trees.values() for word in _identifiers(tree)}
 
     new = (name for name in rom_names() if name not in used | _SPECIAL | _BUILTIN)
@@ -184,6 +183,29 @@ def _errors(tree: ast.Module) -> set[str]:
     """Types of errors: logs and status speak of them."""
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
     return {node.name for node in classes if ast.unparse(node.bases[0]).endswith(("Error", "Exception"))}
+
+
+def _drop_unnamed(trees: Mapping[str, ast.Module], kept: set[str]) -> None:
+    """Drop functions, classes and methods, and globals that are plain values, that nothing in the program names."""
+    dropped = True
+    while dropped:
+        often = Counter(itertools.chain.from_iterable(map(_identifiers, trees.values())))
+        dropped = False
+        for name, tree in trees.items():
+            holders = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+            for holder in holders if name.startswith(_OURS) else ():
+                idle = [node for node in holder.body if often[_made(node)] == 1 and _made(node) not in kept]
+                holder.body = [node for node in holder.body if node not in idle] or [ast.Pass()]
+                dropped = dropped or bool(idle)
+
+
+def _made(node: ast.stmt) -> str:
+    """The name that a statement makes, where it does nothing else."""
+    if isinstance(node, _Named):
+        return "" if node.name.startswith("__") else node.name
+    if not isinstance(node, ast.Assign) or any(isinstance(part, ast.Call) for part in ast.walk(node.value)):
+        return ""
+    return node.targets[0].id if isinstance(node.targets[0], ast.Name) else ""
 
 
 def _of_others(tree: ast.Module, defined: set[str]) -> set[str]:

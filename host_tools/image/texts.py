@@ -15,6 +15,7 @@ from host_tools.paths import FIRMWARE
 
 _OURS = "vigil."
 FILE = "vigil.texts"
+TABLE = "TEXTS"  # what nobody names in it
 _READER = "vigil.app.texts"
 MARK = "\n~\n"  # where they begin in the file; no name or length before them contains it
 _SHORTEST = 11  # up to ten bytes MicroPython keeps a text in its name pool, once
@@ -37,7 +38,7 @@ def move(program: Mapping[str, str]) -> dict[str, str]:
         moved[name] = written(tree)
     lines = "".join(f"{text}\n" for text in texts)
     reader = (FIRMWARE / (_READER.replace(".", "/") + ".py")).read_text()
-    return moved | {_READER: reader, FILE: f"TEXTS = {(MARK + lines).encode()!r}\n"}
+    return moved | {_READER: reader, FILE: f"{TABLE} = {(MARK + lines).encode()!r}\n"}
 
 
 class _Mover(ast.NodeTransformer):

@@ -8,6 +8,7 @@ import pytest
 
 from host_tools import board
 from host_tools.errors import UserError
+from host_tools.image.fold import fold_all
 from host_tools.image.names import rename, rom_names, translate
 from host_tools.image.texts import FILE, MARK, move
 from host_tools.virtual import interpreter
@@ -103,11 +104,22 @@ def test_a_renamed_program_means_the_same():
 
 def test_what_one_class_names_alone_shares_its_name_with_others():
     apart = "class A:\n    def f(self):\n        self._x = 1\nclass B:\n    def g(self):\n        self._y = 1\n"
-    _, meant = rename({"vigil.a": apart})
+    named = "A().f()\nB().g()\n"
+    _, meant = rename({"vigil.a": apart + named})
     assert any({"_x", "_y"} <= set(olds) or {"f", "_y"} <= set(olds) for olds in meant.values())
     family = "class A:\n    def f(self):\n        self._x = 1\nclass B(A):\n    def g(self):\n        self._y = 1\n"
-    _, meant = rename({"vigil.a": family})
+    _, meant = rename({"vigil.a": family + named})
     assert not any({"_x", "_y"} <= set(olds) for olds in meant.values())
+
+
+def test_what_nobody_names_is_dropped_and_bytes_are_written_as_bytes():
+    text = "TABLE = (1, 2)\ndef unasked():\n    return lone(1)\ndef lone(x):\n    return x\nclass A:\n"
+    text += "    def __len__(self):\n        return 1\n    def rest(self):\n        return 2\nprint(A())\n"
+    renamed, _ = rename({"vigil.a": text})
+    kept = ast.parse(renamed["vigil.a"]).body
+    assert len(kept) == 2 and "__len__" in renamed["vigil.a"] and "return 2" not in renamed["vigil.a"]
+    table = {"vigil/a.py": "from micropython import const\nA = const(1)\nB = bytes((A, 2))\n"}
+    assert "B = b" in fold_all(table, strip=True)["vigil/a.py"]
 
 
 def test_a_name_that_is_put_together_is_refused():

@@ -14,8 +14,9 @@ import numpy as np
 from signal_models.design import ppg as design
 
 TICK, WINDOW, WINDOW_MIN = 25, 200, 70  # decimated samples: 1 s, 8 s, 2.8 s
-SPANS = 400, 500  # of beats that count: 16 s; 20 s where intervals are not alike
+SPANS = 300, 400, 500  # of beats that count: 16 s; 12 s where intervals move one way; 20 s where they are not alike
 BEFORE, EARLY, LEARN, APART_X10 = 10, 225, 400, 40
+SMOOTH = 16  # neighbouring intervals of a smooth pulse differ by less than this part
 SURE_SPAN = 100  # 4 s of intervals, the least that a quality of 50 rests on
 FIRST, LAST = 5, 53  # lags of the period search
 REPEATS, CLEAR, VERY_CLEAR = 400, 700, 800
@@ -250,7 +251,8 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
     tick.span, tick.tail = min(tick.age, WINDOW), 0
     n = alike = 0
     recent, intervals, off = [], np.zeros(0, int), np.zeros(0, int)
-    for span in SPANS:
+    span = SPANS[1]
+    while True:
         recent = [t for t in onsets_q8[-64:] if now - t <= span * 256]
         for i in range(len(recent) - 1, 0, -1):
             if recent[i] - recent[i - 1] > 0xFFFF:
@@ -267,8 +269,17 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
             break
         off = np.abs(intervals - middle)
         alike = int((8 * off <= middle).sum())
-        if 8 * alike >= 7 * n:
+        if span != SPANS[1]:
             break
+        half = n >> 1
+        newer, older = int(intervals[n - half :].sum()), int(intervals[:half].sum())
+        smooth = SMOOTH * int(np.abs(np.diff(intervals)).sum()) <= int(intervals.sum())
+        if smooth and 16 * abs(newer - older) > older:
+            span = SPANS[0]
+        elif smooth or 8 * alike >= 7 * n:
+            break
+        else:
+            span = SPANS[2]
     if n < 2 or now - onsets_q8[-1] > 75 * 256:
         tick.bpm_x10, tick.quality_pct = by_period or -1, 0
         if tick.clarity_q10 >= VERY_CLEAR and tick.age < EARLY:

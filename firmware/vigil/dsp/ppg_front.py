@@ -18,7 +18,8 @@ AGE = const(1)  # decimated samples since contact began or the light last jumped
 SIGN = const(2)  # -1: a pulse makes fewer counts (reflected light); 1: upright
 OFF = const(3)  # decimated DC below which nothing is on the sensor; 0 or less: not judged (relative pulse)
 PULSE = const(4)  # column that judges contact
-_COLUMNS = const(5)  # per column: x[-1], x[-2], y_q3[-1], y_q3[-2], dc_q8
+_COLUMNS = const(5)  # per column: x[-1], x[-2], y_q3[-1], y_q3[-2] (all + _BIAS), dc_q8
+_BIAS = const(1 << 22)  # keeps stored words positive, so that a plain 32-bit load is right on every port
 DC = const(9)  # word of column 0's dc_q8; 5 further for each next column
 
 COLUMNS_MAX = const(4)
@@ -125,22 +126,21 @@ def highpass(x, row: int, k: int, state, coef_q14, ring) -> int:
         v = (((int(p[w + 1]) ^ 0x8000) - 0x8000) << 16) | int(p[w])
         q = _COLUMNS + 5 * c
         if begin:
-            s[q] = v
-            s[q + 1] = v
-            s[q + 2] = 0
-            s[q + 3] = 0
+            s[q] = v + _BIAS
+            s[q + 1] = v + _BIAS
+            s[q + 2] = _BIAS
+            s[q + 3] = _BIAS
             s[q + 4] = v << 8
             y = z = 0
         else:
-            w = 2 * q
-            x1 = (((int(s16[w + 1]) ^ 0x8000) - 0x8000) << 16) | int(s16[w])
-            x2 = (((int(s16[w + 3]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 2])
-            y1 = (((int(s16[w + 5]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 4])
-            y2 = (((int(s16[w + 7]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 6])
-            dc = (((int(s16[w + 9]) ^ 0x8000) - 0x8000) << 16) | int(s16[w + 8])
+            x1 = int(s[q])
+            y1 = int(s[q + 2]) - _BIAS
+            y2 = int(s[q + 3]) - _BIAS
+            w = 2 * q + 8
+            dc = (((int(s16[w + 1]) ^ 0x8000) - 0x8000) << 16) | int(s16[w])
             z = (v - (dc >> 8)) >> 2
             s[q + 4] = dc + ((v << 3) - (dc >> 5))  # one pole, 32 samples; |dc_q8| <= 2**29
-            e = v - 2 * x1 + x2
+            e = v - 2 * x1 + int(s[q + 1]) + _BIAS
             if e > 131071:
                 e = 131071
             if e < -131071:
@@ -153,10 +153,10 @@ def highpass(x, row: int, k: int, state, coef_q14, ring) -> int:
                 y = 1048540
             if y < -1048540:
                 y = -1048540
-            s[q] = v
+            s[q] = v + _BIAS
             s[q + 1] = x1
-            s[q + 2] = y
-            s[q + 3] = y1
+            s[q + 2] = y + _BIAS
+            s[q + 3] = y1 + _BIAS
         if not upright:
             y = 0 - y
             z = 0 - z

@@ -1,10 +1,10 @@
 """Pulse rate from the beats of the last 16 s, checked against the period of the last 8 s.
 
-The value is beats over time, of 20 s where intervals are not alike. Two neighbours that make one usual interval
-together are one, split by an artefact. Where most are alike, one that is half as long again is a missed pulse, and does
-not count. Quality is how well the wave repeats itself after the beats' interval, less for intervals that are not alike;
-where it does not repeat, the pulse is irregular or the beats are noise, and they are the less believed the more each
-interval differs from the one before. docs/adr/0016, 0030, 0033.
+The value is beats over time, of 20 s where intervals are not alike, of 12 s where they grow or shrink one by one. Two
+neighbours that make one usual interval together are one, split by an artefact. Where most are alike, one that is half
+as long again is a missed pulse, and does not count. Quality is how well the wave repeats itself after the beats'
+interval, less for intervals that are not alike; where it does not repeat, the pulse is irregular or the beats are
+noise, and they are the less believed the more each interval differs from the one before. docs/adr/0016, 0030, 0033.
 """
 
 from array import array
@@ -19,6 +19,7 @@ _LAST = const(53)  # ... to 28 bpm
 _WINDOW = const(200)  # samples of the period search: 8 s
 _WINDOW_MIN = const(70)  # and the least: 2.8 s
 _SPAN_Q8 = const(400 * 256)  # beats that count: the last 16 s, of which the newest second may not be certain yet;
+_SHORT_Q8 = const(300 * 256)  # 12 s where they grow or shrink one by one
 _LONG_Q8 = const(500 * 256)  # 20 s where intervals are not alike
 _LEARN = const(400)  # samples of light in which a very clear period tells, too: the detector is still learning
 _GAP_Q8 = const(0xFFFF)  # beats before a longer pause (10 s) do not count
@@ -138,7 +139,8 @@ class PulseRate:
         newest = times[(self._at - 1) % _BEATS]
         tail_q8 = (now_q8 - newest) & _MASK
         intervals = self._interval_q8
-        for limit_q8 in (_SPAN_Q8, _LONG_Q8):
+        limit_q8 = _SPAN_Q8
+        while True:
             n = span_q8 = 0
             for i in range(1, self._n):
                 t = times[(self._at - 1 - i) % _BEATS]
@@ -162,18 +164,29 @@ class PulseRate:
                     ibi_q8 += last_q8
                 intervals[n] = last_q8 = ibi_q8
                 n += 1
-            alike = m = kept_q8 = rough_q8 = 0
+            alike = m = kept_q8 = rough_q8 = newer_q8 = older_q8 = 0
             for i in range(n):
                 if i:
                     rough_q8 += abs(intervals[i] - intervals[i - 1])
+                if i < n >> 1:
+                    newer_q8 += intervals[i]
+                elif i >= n + 1 >> 1:
+                    older_q8 += intervals[i]
                 off_q8 = abs(intervals[i] - middle)
                 if off_q8 * 8 <= middle:
                     alike += 1
                 if off_q8 * 2 < middle:
                     m += 1
                     kept_q8 += intervals[i]
-            if n < 2 or alike * 8 >= n * 7:
+            if n < 2 or limit_q8 != _SPAN_Q8:
                 break
+            smooth = rough_q8 << 4 <= span_q8
+            if smooth and abs(newer_q8 - older_q8) << 4 > older_q8:
+                limit_q8 = _SHORT_Q8
+            elif smooth or alike * 8 >= n * 7:
+                break
+            else:
+                limit_q8 = _LONG_Q8
         clarity = self.clarity_q10
         by_period = _BPM_X10 * 256 // self.period_q8 if self.period_q8 else 0
         if n < 2 or tail_q8 > _FRESH_Q8:

@@ -20,8 +20,17 @@ from vigil.core.records import HEART_RATE, PULSE_RATE, SPO2
 SPEED = 3.0
 
 
+async def another(worn) -> BleakClient:
+    """A second central that pairs while the first one is served."""
+    central = await Central(worn.radio, passkey=worn.passkey, address="F0:11:22:33:44:03").start()
+    await worn.press()
+    where = await BleakScanner.find_device_by_filter(lambda *_: True, backend=scanner_of(central.device))
+    assert where
+    return BleakClient(where, pair=True, backend=client_of(central.device))
+
+
 def test_services_say_what_was_measured(tmp_path):
-    heart, plx, inspected = [], [], []
+    heart, also, plx, inspected = [], [], [], []
 
     async def go():
         async with Worn(tmp_path, seconds=100, speed=SPEED, profile="lean-ble") as worn:
@@ -35,6 +44,9 @@ def test_services_say_what_was_measured(tmp_path):
                 features = gatt.plx_features(bytes(await client.read_gatt_char("2a60")))
                 await client.start_notify("2a37", lambda _, data: heart.append(gatt.heart_rate(bytes(data))))
                 await client.start_notify("2a5f", lambda _, data: plx.append(gatt.plx_continuous(bytes(data))))
+                async with await another(worn) as second:
+                    await second.start_notify("2a37", lambda _, data: also.append(gatt.heart_rate(bytes(data))))
+                    await worn.until(lambda: len(also) >= 4, 60)
                 await worn.until(lambda: len(heart) >= 11, 60)
             assert location == "chest" and features.pai and features.bonds and not features.stores
             where = await BleakScanner.find_device_by_filter(lambda *_: True, backend=scanner_of(central.device))
@@ -58,6 +70,7 @@ def test_services_say_what_was_measured(tmp_path):
         for kind in (HEART_RATE, PULSE_RATE, SPO2)
     }
     rates = {math.floor(value + 0.5) for value in shown[HEART_RATE] | shown[PULSE_RATE]}
+    assert [said.bpm for said in also] in [[said.bpm for said in heart[i : i + len(also)]] for i in range(len(heart))]
     told = [said.bpm for said in heart if said.bpm]
     assert len(told) >= 5 and set(told) <= rates | {0}, (told, rates)
     assert any(said.rr_s for said in heart)

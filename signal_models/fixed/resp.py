@@ -206,6 +206,6 @@ def quality(belief: np.ndarray, scores: np.ndarray, interval_q8: Sequence[int], 
     for i, (b, s, interval) in enumerate(zip(belief, scores, interval_q8, strict=True)):
         upto = s[: highest(interval) + 1]
         here_q4 = (int(s[b.argmax()]) - int(upto.sum()) // len(upto)) << (4 if light else 5)
-        evidence_q4 += (here_q4 - evidence_q4) >> (3 if i else 0)
-        out.append(max(0, min(40 + (int(margin[i]) >> 3), 30 + (evidence_q4 >> 4), 99)))
+        evidence_q4 += (here_q4 - evidence_q4) >> min(i, 4)
+        out.append(max(0, min(40 + (int(margin[i]) >> 3), 27 + (evidence_q4 >> 4), 99)))
     return np.array(out)

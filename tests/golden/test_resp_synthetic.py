@@ -40,5 +40,5 @@ def test_every_rate_is_read(breaths_min):
 
 # requirement: RSP-1
 def test_a_pulse_that_does_not_breathe_is_seldom_given_a_rate():
-    shown = [told(seed, 200, sway=sway)[1][3:] >= 60 for seed in range(4) for sway in (0.01, 0.04)]
-    assert np.mean(shown) <= 0.25
+    shown = [told(seed, 200, sway=sway)[1][3:] >= 60 for seed in range(6) for sway in (0.01, 0.04)]
+    assert np.mean(shown) <= 0.17

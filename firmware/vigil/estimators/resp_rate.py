@@ -41,9 +41,9 @@ _STEP_MAX = const(1 << 18)  # of a value between two beats
 _NEAR = const(6)  # bins each side of the best one that belong to it
 _TOP = const(512 << 7)  # half of the beats' rate in bins: this / interval in slots Q8
 _QUALITY_MIN = const(60)
-_NONE_PCT = const(30)
+_NONE_PCT = const(27)
 _ECG_ALONE = const(5)  # its two views weigh less, and so does their chance: their evidence counts twice
-_LASTING = const(3)  # the evidence is smoothed over 2 ** this readings
+_LASTING = const(4)  # the evidence is the mean of about 2 ** this readings: a chance line of noise seldom stays as long
 _WINDOW_MS = const(32000)
 
 # Views of an ECG begin here among the weights, and those of a PPG have the amplitude at 3.
@@ -186,6 +186,7 @@ class RespRate:
         self._belief = array("h", bytes(2 * resp.BINS))
         self._best = -1
         self._evidence_q4 = 0
+        self._seen = 0  # readings in the evidence, at most _LASTING
 
     def report(self, sources, t_ms, out):
         """Append one reading of all sources; call it each 2 s.
@@ -218,10 +219,12 @@ class RespRate:
                 top = max(_TOP // source.interval_q8 - resp.FIRST_BIN, 0)
         quality = 0
         if heard:
-            new = self._best < 0
+            if self._best < 0:
+                self._seen = 0
             self._best = resp.follow(self._belief, self._score, top)
             here_q4 = resp.evidence(self._score, self._best, top) << scale
-            self._evidence_q4 += (here_q4 - self._evidence_q4) >> (0 if new else _LASTING)
+            self._evidence_q4 += (here_q4 - self._evidence_q4) >> self._seen
+            self._seen = min(self._seen + 1, _LASTING)
             quality = quality_pct(-resp.rival(self._belief, self._best, _NEAR), self._evidence_q4)
             reason = PRESENT if quality >= _QUALITY_MIN else POOR_SIGNAL
         elif not known:  # what was believed is of another time

@@ -190,9 +190,8 @@ def light(board: OnBoard, wishes: Wishes, ask: Ask | None) -> tuple[Line, int | 
     board.call("glow", True)
     red = _ask_meanwhile(board, ask, "One LED of the sensor is on. Does it glow red?")
     board.call("glow", False)
-    return Line("LEDs", GOOD, "red and infrared" if red else "exchanged on this board; noted on the device"), int(
-        not red
-    )
+    found = "red and infrared" if red else "exchanged on this board; noted on the device"
+    return Line("LEDs", GOOD, found), int(not red)
 
 
 def _ask_meanwhile(board: OnBoard, ask: Ask, question: str) -> bool:

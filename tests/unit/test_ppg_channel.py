@@ -88,6 +88,21 @@ def test_a_beat_split_by_an_artefact_counts_once():
     assert rate.bpm_x10 == 600
 
 
+def test_how_far_back_a_rate_looks():
+    steady = [25] * 40
+    rising = [40 - i // 2 for i in range(40)]
+    uneven = [20 + i * 7 % 13 for i in range(40)]
+    silent = array("h", bytes(512))
+    for intervals, seconds in ((steady, 16), (rising, 12), (uneven, 20)):
+        rate = PulseRate()
+        onset_q8 = 0
+        for interval in intervals:
+            onset_q8 += interval << 8
+            rate.beat(onset_q8, 100)
+        rate.evaluate(silent, 0, onset_q8 >> 8, 500, 0)
+        assert seconds * 25 - 30 < rate.span - 10 <= seconds * 25, (seconds, rate.span)
+
+
 def test_blocks_may_be_cut_anywhere():
     seen = []
     for size in (1, 7, 64):

@@ -1,4 +1,4 @@
-"""Kernels of motion and breath, each by itself, at the ends of what they may be given: checked viper against mirrors."""
+"""Kernels of motion and breath, each by itself, at the ends of what they are given: checked viper against mirrors."""
 
 from array import array
 

@@ -64,6 +64,8 @@ def _groups(result: dict) -> Section:
             ]
         )
     ours = [i for i, g in enumerate(result["groups"].values()) if g["ours"]]
+    if len(ours) == len(rows):
+        ours = []  # nothing to set them apart from
     return Section(
         "All figures",
         table(heads, rows, ours),

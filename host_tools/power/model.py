@@ -85,6 +85,7 @@ TIMES: dict[str, Figure] = {
     "beacon_ms": _own(4.0, "ms", "radio on for each beacon of the access point, DTIM 1"),
     "join_s": _own(2.5, "s", "radio on until there is an address, after it was off"),
     "tls_s": _own(2.0, "s", "TLS handshake with certificates on both sides, and MQTT until SUBACK; mostly computing"),
+    "stay_s": Figure(2.0, "s", "after a burst, for what the host may want: vigil.app.bursts; dozing between beacons"),
     "send_ms": _own(6.0, "ms", "on air for an envelope of 400 bytes, its acknowledgements and TCP's, at 1 Mbit/s"),
     "linger_ms": _own(80.0, "ms", "receiver on until the gateway has acknowledged an envelope"),
     "seal_s": Figure(0.1, "s", "budget: 12 M instructions a batch at 2 cycles each, 240 MHz"),
@@ -228,8 +229,11 @@ def _radio(s: Settings) -> dict[str, float]:
         return {"receive": receive, "send": send, "doze": 1 - send - receive, "off": 0.0}
     period_s = s.burst * s.batch_s
     session_s = TIMES["join_s"].value + TIMES["tls_s"].value * _slowdown(s)
-    on = min(1.0, session_s / period_s + send + linger)
-    return {"receive": on - send, "send": send, "doze": 0.0, "off": 1 - on}
+    stay = TIMES["stay_s"].value / period_s
+    receive = session_s / period_s + linger + stay * TIMES["beacon_ms"].value / BEACON_MS
+    receive = min(1 - send, receive)
+    doze = min(1 - send - receive, stay * (1 - TIMES["beacon_ms"].value / BEACON_MS))
+    return {"receive": receive, "send": send, "doze": doze, "off": 1 - send - receive - doze}
 
 
 def _share(share: float) -> str:

@@ -115,11 +115,12 @@ class _Wearer(VirtualWearer):
 class Soak:
     """One campaign in the folder `state`."""
 
-    def __init__(self, plan: Script, state: Path, *, speed: float, seed: int, profile: str):
+    def __init__(self, plan: Script, state: Path, *, speed: float, seed: int, profile: str, burst: int = 0):
         self.plan = plan
         self.state = private_folder(state)
         self.speed = speed
         self.profile = profile
+        self.burst = burst
         self.clock = HostClock()
         self.done: Counter[str] = Counter()
         self.boots = 0
@@ -163,6 +164,7 @@ class Soak:
                 ca_der=authority.ca_der,
                 issue=admit,
             )
+            (self.wearer.state / "nvs" / "radio.burst").write_bytes(b"%d" % self.burst)
             stack.callback(lambda: self.wearer.stop())
             stack.callback(self._kill_gateway)
             self._start_gateway()
@@ -407,7 +409,7 @@ def _table(summary: dict[str, Any]) -> Table:
     return table
 
 
-def soak(plan: Script, *, speed: float, seed: int, profile: str, state: Path, console: Console) -> dict[str, Any]:
+def soak(plan: Script, *, state: Path, console: Console, **options: Any) -> dict[str, Any]:
     """Run one campaign; return its summary."""
     columns = (
         TextColumn("{task.fields[words]}"),
@@ -416,7 +418,7 @@ def soak(plan: Script, *, speed: float, seed: int, profile: str, state: Path, co
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        return Soak(plan, state, speed=speed, seed=seed, profile=profile).run(progress)
+        return Soak(plan, state, **options).run(progress)
 
 
 def main() -> int:
@@ -427,6 +429,7 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=100, help="device seconds a second, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", default="full", help="full or lean")
+    parser.add_argument("--burst", type=int, default=0, help="batches a wake of the radio (0: always on)")
     parser.add_argument("--state", type=Path, help="folder to keep everything in (a temporary one without)")
     args = parser.parse_args()
     console = Console(stderr=True)
@@ -436,6 +439,7 @@ def main() -> int:
             speed=args.speed,
             seed=args.seed,
             profile=args.profile,
+            burst=args.burst,
             state=args.state or Path(scratch),
             console=console,
         )

@@ -283,6 +283,7 @@ def image(
 def bench_board(
     port: Annotated[str, typer.Option(help="a serial port, a pty, or socket://HOST:PORT")],
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here, too")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="add them to this ledger, e.g. docs/performance.json")] = None,
 ) -> None:
     """Time each stage on a board that runs MicroPython, against the budgets; nothing is written to the board."""
     from rich.console import Console
@@ -298,6 +299,10 @@ def bench_board(
             json_file.write_text(json.dumps(said, indent=1) + "\n")
         except OSError as e:
             raise UserError(f"cannot write `{json_file}`", e.strerror or "") from None
+    if ledger is not None:
+        from host_tools.bench.ledger import add_board
+
+        console.print(f"in {ledger} as {add_board(said, ledger)}", highlight=False)
     for line in said["wrong"]:
         console.print(f"[red]{line}")
     raise typer.Exit(1 if said["wrong"] else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from host_tools.bench import ledger
 from host_tools.documents import regions, third_party, trace
 from host_tools.errors import UserError
 from host_tools.paths import ROOT
@@ -14,6 +15,7 @@ def made(*, check: bool = False) -> dict[Path, str]:
     """Page to what must stand in it."""
     pages = {page: regions.filled(page.read_text()) for page in regions.documents()}
     pages[trace.PAGE] = trace.page()
+    pages[ledger.PAGE] = ledger.page()
     before = third_party.PAGE.read_text() if third_party.PAGE.exists() else ""
     pages[third_party.PAGE] = third_party.page(before, keep_versions=check)
     return pages

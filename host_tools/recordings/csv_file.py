@@ -87,7 +87,7 @@ def write(file: Signals, path: Path) -> list[str]:
         lines.append(f"# fs={rates.copy().pop()!r}")
     else:
         lines += [f"# fs {head}={c.fs!r}" for head, c in zip(heads, file.channels, strict=True)]
-    lines += [f"# gain {h}={c.gain!r}/{c.baseline}" for h, c in zip(heads, file.channels, strict=True) if c.gain]
+    lines += [f"# gain {h}={c.gain!r}/{c.baseline:.17g}" for h, c in zip(heads, file.channels, strict=True) if c.gain]
     times = np.unique(np.concatenate([np.round(np.arange(len(c.values)) / c.fs, 9) for c in file.channels]))
     columns = []
     for c in file.channels:
@@ -175,9 +175,9 @@ def _rate(text: str) -> float:
     return rate
 
 
-def _gains(notes: dict[str, str]) -> dict[str, tuple[float, int]]:
+def _gains(notes: dict[str, str]) -> dict[str, tuple[float, float]]:
     pairs = {k.removeprefix("gain "): v.partition("/") for k, v in notes.items() if k.startswith("gain ")}
-    return {name: (float(gain), int(baseline or 0)) for name, (gain, _, baseline) in pairs.items()}
+    return {name: (float(gain), float(baseline or 0)) for name, (gain, _, baseline) in pairs.items()}
 
 
 def _regular(t_s: np.ndarray, where: str) -> tuple[float, np.ndarray]:

@@ -43,11 +43,9 @@ def read(path: Path, options: Options) -> Signals:
         gain = (high - low) / (p_high - p_low)
         c = of_counts(s.label, s.physical_dimension, _exact(s.sampling_frequency), s.digital, gain)
         offset = p_low * gain - low  # value = (count + offset) / gain
-        c.baseline = round(-offset)
-        if abs(offset + c.baseline) > 0.05:  # more than the header's 8 characters blur
-            c.values, c.gain, c.baseline = (np.asarray(s.digital, float) + offset) / gain, None, 0
-        else:
-            c.values -= c.baseline / gain
+        near = round(-offset)  # what the header's 8 characters have blurred
+        c.baseline = near if abs(offset + near) < 0.05 else -offset
+        c.values -= c.baseline / gain
         channels.append(c)
     marks = []
     for note in file.annotations:
@@ -131,8 +129,8 @@ def write(file: Signals, path: Path) -> list[str]:
 def _ends(c: Channel, counts: np.ndarray, shift: int, bits: int) -> tuple[int, int]:
     """A digital range around the counts; at whole units for a whole gain, so that few characters say it."""
     assert c.gain is not None
-    if c.gain == round(c.gain):
-        zero, step = c.baseline - shift, round(c.gain)
+    if c.gain == round(c.gain) and c.baseline == round(c.baseline):
+        zero, step = round(c.baseline) - shift, round(c.gain)
         low = zero + (int(counts.min()) - zero) // step * step
         high = zero - (zero - int(counts.max()) - 1) // step * step
         if low >= -(1 << bits) and high < 1 << bits:

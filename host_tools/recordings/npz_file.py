@@ -71,7 +71,7 @@ def read(path: Path, options: Options) -> Signals:
         if fs is None and "fs" not in held and options.fs is None:
             continue  # some array of the user's own
         flat = array.ravel().astype(float)
-        channels.append(Channel(name, unit, fs or rate(key), flat, gain, int(held.get(f"{key}_baseline", 0))))
+        channels.append(Channel(name, unit, fs or rate(key), flat, gain, float(held.get(f"{key}_baseline", 0))))
     truth = {k.removeprefix("truth_"): (v[0], v[1]) for k, v in held.items() if k.startswith("truth_")}
     start = str(held["start"]) if "start" in held else ""
     return Signals(path.stem, channels, _marks(held, channels), datetime.fromisoformat(start) if start else None, truth)

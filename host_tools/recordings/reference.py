@@ -29,7 +29,8 @@ _HINT = "beats: WFDB annotations, or a csv with a column t_s, t_ms or sample; ra
 
 def attach(recording: Recording, path: Path, options: Options | None = None) -> None:
     """Put what `path` holds into a recording, in the place of what it said itself. Raises UserError."""
-    options = options or Options()
+    options = options or Options()  # of its time: other roles are those of the recording
+    options = Options(options.fs, {}, {role: unit for role, unit in options.units.items() if role == "t"})
     if not path.is_file():
         raise UserError(f"there is no reference at `{path}`", _HINT)
     fs = recording.ecg_fs or recording.ppg_fs or 0.0

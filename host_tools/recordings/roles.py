@@ -30,7 +30,7 @@ _LEADS = (
     *(f"v{n}" for n in range(1, 7)),
 )
 ROLES = {  # role to the names that it has in files, in lower case
-    "ecg": (*_LEADS, *(f"{kind} {lead}" for kind in ("ecg", "ekg", "lead") for lead in _LEADS[2:])),
+    "ecg": (*_LEADS, *(f"{kind} {lead}" for kind in ("ecg", "ekg", "lead", "ecg lead") for lead in _LEADS[2:])),
     "red": ("red", "ppg red", "led red"),
     "ir": ("ir", "infrared", "ppg ir", "led ir"),
     "green": ("green", "ppg green", "led green"),

@@ -21,7 +21,7 @@ _COUNTS = 1 << 23  # 24 bits with a sign: the widest sample of WFDB's usual form
 class Channel:
     """One signal. values: (n,) in `unit`, NaN where a sample is lost. unit: "" where the file names none.
 
-    Integers of the file are values * gain + baseline; gain is None where the file has none.
+    Integers of the file are values * gain + baseline; gain is None where the file has none. EDF has half baselines.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Channel:
     fs: float
     values: np.ndarray
     gain: float | None = None
-    baseline: int = 0
+    baseline: float = 0
 
     def scaled(self) -> tuple[Channel, bool]:
         """The same with a scale, and whether its integers hold every value exactly."""
@@ -49,7 +49,7 @@ class Channel:
     def counts(self) -> np.ndarray:
         """(n,) int64 of a channel with a scale; 0 where a sample is lost."""
         assert self.gain is not None
-        return np.rint(np.nan_to_num(self.values) * self.gain).astype(np.int64) + self.baseline
+        return np.rint(np.nan_to_num(self.values) * self.gain + self.baseline).astype(np.int64)
 
     def lost(self) -> np.ndarray:
         """(n,) True where a sample is lost."""
@@ -59,7 +59,7 @@ class Channel:
         return Channel(self.name, self.unit, self.fs, self.values, float(gain), self.baseline)
 
 
-def of_counts(name: str, unit: str, fs: float, counts: np.ndarray, gain: float, baseline: int = 0) -> Channel:
+def of_counts(name: str, unit: str, fs: float, counts: np.ndarray, gain: float, baseline: float = 0) -> Channel:
     """A channel of a file's integers."""
     return Channel(name, unit, fs, (np.asarray(counts, float) - baseline) / gain, gain, baseline)
 

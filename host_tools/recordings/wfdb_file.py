@@ -63,6 +63,9 @@ def write(file: Signals, path: Path) -> list[str]:
         assert c.gain is not None
         if not exact:
             lost_says.append(f"{c.name}: rounded to steps of {1 / c.gain:.1g} {c.unit}".strip())
+        if c.baseline != round(c.baseline):
+            shift = abs(c.baseline - round(c.baseline)) / c.gain
+            lost_says.append(f"{c.name}: its zero, which moves by {shift:.2g} {c.unit}".strip())
         counts = c.counts()
         most = int(np.abs(counts[~c.lost()]).max(initial=0))
         fmt, bits = next(((f, b) for f, b in _FORMATS if most < 1 << b), (None, 0))
@@ -83,7 +86,7 @@ def write(file: Signals, path: Path) -> list[str]:
         samps_per_frame=times,
         fmt=formats,
         adc_gain=[c.gain for c in scaled],
-        baseline=[c.baseline for c in scaled],
+        baseline=[round(c.baseline) for c in scaled],
         base_datetime=file.start.replace(tzinfo=None) if file.start else None,
         write_dir=str(path.parent),
     )

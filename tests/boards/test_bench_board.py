@@ -29,7 +29,8 @@ def test_bench_board(kind, tmp_path, capsys):
     with Relay(kind, cwd=tmp_path / "cwd") as relay:
         with Repl(relay.port) as repl:
             before = repl.run(MODULES)
-        assert bench("--port", relay.port, "--json", str(tmp_path / "figures.json")) == 0
+        kept = ("--json", str(tmp_path / "figures.json"), "--ledger", str(tmp_path / "ledger.json"))
+        assert bench("--port", relay.port, *kept) == 0
         with Repl(relay.port) as repl:
             assert repl.run(MODULES) == before
             assert repl.run("import os\nprint(os.getcwd())").strip() == str(tmp_path / "cwd")
@@ -51,6 +52,8 @@ def test_bench_board(kind, tmp_path, capsys):
     assert said["stages"][5]["us"] > 0 and said["wrong"] == []
     assert {b["what"]: b["within"] for b in said["budgets"]}["batch of 10 s, signed"] is True
     assert len(said["heap_of_modules"]) > 30
+    (of_board,) = json.loads((tmp_path / "ledger.json").read_text())["boards"].values()
+    assert of_board["stages"]["board"]["ecg channel"][0] == said["stages"][1]["us_per_block"]
     assert "seal one batch" in capsys.readouterr().out
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import edfio
 import numpy as np
 import pytest
 
@@ -70,6 +71,25 @@ def test_what_is_rounded_is_said(tmp_path):
         assert np.array_equal(recordings.read(tmp_path / f"a.{suffix}").channels[0].values, file.channels[0].values)
     truth = Signals("t", file.channels, truth={"spo2": (np.zeros(2), np.ones(2))})
     assert "reference rates and saturations" in recordings.write(truth, tmp_path / "b.csv")
+
+
+def test_an_edf_of_another_hand(tmp_path):
+    """Its zero lies between two integers, as where -3000..3000 uV are said of all 16 bits."""
+    digital = RNG.integers(-900, 900, 512).astype(np.int16)
+    signal = edfio.EdfSignal.from_digital(
+        digital, 256, label="ECG Lead II", physical_dimension="uV", physical_range=(-3000, 3000),
+        digital_range=(-32768, 32767),
+    )  # fmt: skip
+    edfio.Edf([signal]).write(tmp_path / "a.edf")
+    file = recordings.read(tmp_path / "a.edf")
+    np.testing.assert_allclose(file.channels[0].values, signal.data, atol=1e-9)
+    assert recordings.write(file, tmp_path / "b.hea") == ["ECG Lead II: its zero, which moves by 0.046 uV"]
+    assert recordings.write(file, tmp_path / "c.csv") == []
+    for name in ("b.hea", "c.csv"):
+        recordings.write(recordings.read(tmp_path / name), tmp_path / "back.edf")
+        back = recordings.read(tmp_path / "back.edf").channels[0]
+        assert np.array_equal(back.counts(), digital) and np.abs(back.values - signal.data).max() < 0.05
+    assert datasets.load(tmp_path / "a.edf").ecg_fs == 256
 
 
 def test_names_and_units():

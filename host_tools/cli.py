@@ -507,18 +507,21 @@ app.add_typer(release, name="release")
 
 @release.command("sign")
 def release_sign(
-    image: Annotated[Path, typer.Option(help="the .littlefs file that `vigil image` has made")],
     out: Annotated[Path, typer.Option(help="file for the release")],
+    image: Annotated[Path | None, typer.Option(help="the .littlefs file that `vigil image` has made")] = None,
+    micropython: Annotated[Path | None, typer.Option(help="instead: an application image of MicroPython")] = None,
+    board: Annotated[str | None, typer.Option(help="for which board that one is")] = None,
     number: Annotated[int | None, typer.Option(help="above all before (minutes since 1970, without)")] = None,
     name: Annotated[str | None, typer.Option("--version", help="for people (the image's own, without)")] = None,
     expires: Annotated[int | None, typer.Option(help="days in which a device may take it (for ever, without)")] = None,
     rotate: Annotated[bool, typer.Option("--rotate", help="it brings devices your next release key")] = False,
     as_json: _AsJson = False,
 ) -> None:
-    """Make a release of an image, signed with your release key."""
+    """Make a release of an image, or of MicroPython itself, signed with your release key."""
     from host_tools.updates import commands
 
-    commands.sign(image, out, number=number, version=name, expires_days=expires, rotate=rotate, as_json=as_json)
+    made_of = commands.material(image, micropython, board)
+    commands.sign(made_of, out, number=number, version=name, expires_days=expires, rotate=rotate, as_json=as_json)
 
 
 @release.command("push")

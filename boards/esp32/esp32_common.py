@@ -234,6 +234,33 @@ class Keystore:
         self._nvs.commit()
 
 
+class Application:
+    """The two partitions of MicroPython. label: of the one that runs. bytes: of the other."""
+
+    def __init__(self, running, other):
+        self.label = running.info()[4]
+        self.bytes = other.info()[3]
+        self._other = other
+
+    def write(self, block, data):
+        """Erase and write 4096 bytes of the other."""
+        self._other.writeblocks(block, data)
+
+    def read_into(self, at, buf):
+        """Read the other from byte `at` on."""
+        self._other.readblocks(at // 4096, buf, at % 4096)
+
+    def choose(self):
+        """Start from the other next time, on trial where the bootloader can roll back. OSError: it holds no image."""
+        self._other.set_boot()
+
+    def keep(self):
+        """Whatever happens, the bootloader shall stay with the one that runs."""
+        import esp32
+
+        esp32.Partition.mark_app_valid_cancel_rollback()
+
+
 def nvs_key(name):
     """Return the NVS key of a setting: the name, or where that is longer than 15 characters, 8 of them, ~ and 6
     digits of its SHA-256."""
@@ -324,6 +351,17 @@ class Esp32Board:
         import bluetooth
 
         return bluetooth.UUID(value)
+
+    @property
+    def application(self):
+        """Where MicroPython's successor goes, None where the partition table has one application alone."""
+        import esp32
+
+        running = esp32.Partition(esp32.Partition.RUNNING)
+        try:
+            return Application(running, running.get_next_update())
+        except OSError:
+            return None
 
     def power_off(self):
         """Sleep until a reset, or until the supply comes back: what is left in the battery protects it."""

@@ -60,6 +60,17 @@ if TYPE_CHECKING:
         def get(self, name: str) -> "bytes | None": ...
         def set(self, name: str, value: bytes) -> None: ...
 
+    class Application(Protocol):
+        """Two partitions for MicroPython itself, one of which runs."""
+
+        label: str  # of the one that runs
+        bytes: int  # of the other
+
+        def write(self, block: int, data: bytearray) -> None: ...  # 4096 bytes of the other
+        def read_into(self, at: int, buf: memoryview) -> None: ...
+        def choose(self) -> None: ...  # start from the other next time
+        def keep(self) -> None: ...  # the bootloader shall not roll back
+
     class Clock(Protocol):
         """Monotonic time since power-on."""
 
@@ -78,7 +89,8 @@ if TYPE_CHECKING:
         absent, not an error. Names in use: i2c "sensors"; spi "ecg" (a MAX30003) or adc "ecg" with pin "lod_p" and
         "lod_n" (electrode off; an AD8232); pin "pair" (a button to ground, for Bluetooth); irq "max30102", "max30003"
         and "lis3dh". A board may have `until_ms`
-        (int): the time at which the run ends, and `power_off()`, which does not return.
+        (int): the time at which the run ends, `power_off()`, which does not return, and `application` (Application or
+        None), where MicroPython can be updated.
         """
 
         ecg_gain: int  # output over electrodes of the ECG circuit; the common AD8232 breakout: 1100

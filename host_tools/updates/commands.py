@@ -18,8 +18,22 @@ from host_tools.updates.rollout import Pushes, in_share
 _DAY_MS = 86_400_000
 
 
+def material(image: Path | None, micropython: Path | None, board: str | None) -> Path | tuple[Path, str]:
+    """What a release is made of: an image, or (MicroPython's application, board). UserError where it is neither."""
+    if (image is None) == (micropython is None):
+        raise UserError("it is not clear what to release", "name one of --image and --micropython")
+    if image is not None:
+        return image
+    from host_tools.board import load
+
+    if board is None:
+        raise UserError("an application of MicroPython is for one kind of board", "--board NAME")
+    assert micropython is not None
+    return micropython, load(board).name
+
+
 def sign(
-    image: Path,
+    made_of: Path | tuple[Path, str],
     out: Path,
     *,
     number: int | None,
@@ -37,14 +51,18 @@ def sign(
     if not keys.has("release"):
         raise UserError(f"there is no release key in `{keys.folder}`", "vigil provision makes it; VIGIL_HOME names it")
     now_ms = time.time_ns() // 1_000_000
-    made = release.of_image(
-        image,
-        keys.private("release"),
-        number=now_ms // 60_000 if number is None else number,
-        version=version,
-        expires_ms=None if expires_days is None else now_ms + expires_days * _DAY_MS,
-        next_key=keys.public(NEXT) if rotate else None,
-    )
+    number = now_ms // 60_000 if number is None else number
+    expires_ms = None if expires_days is None else now_ms + expires_days * _DAY_MS
+    if isinstance(made_of, tuple):
+        if rotate:
+            raise UserError("a release of MicroPython brings no key", "sign one of an image with --rotate")
+        file, board = made_of
+        about = {"number": number, "version": version or file.stem, "model": board, "expires_ms": expires_ms}
+        made = release.of_micropython(file, keys.private("release"), **about)
+    else:
+        next_key = keys.public(NEXT) if rotate else None
+        about = {"number": number, "version": version, "expires_ms": expires_ms, "next_key": next_key}
+        made = release.of_image(made_of, keys.private("release"), **about)
     try:
         out.write_bytes(made.encoded())
     except OSError as e:
@@ -63,7 +81,8 @@ def sign(
     if as_json:
         print(json.dumps(about))
         return
-    print(f"release {said.number} ({said.version}) for {said.model}, {said.profile}: {said.total_bytes} bytes in {out}")
+    what = said.profile if said.files else "MicroPython"
+    print(f"release {said.number} ({said.version}) for {said.model}, {what}: {said.total_bytes} bytes in {out}")
     if said.next_key:
         print("it brings a new release key: when every device has confirmed it, vigil release rotate")
 

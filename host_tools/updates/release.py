@@ -22,6 +22,8 @@ from vigil.ota.release import MISMATCH, PROTECTED, TRUNCATED, Release, entries, 
 from vigil.wire import cbor
 from vigil.wire.envelope import to_be_signed
 
+_APPLICATION = b"\x32\x54\xcd\xab"  # magic of ESP-IDF's application description, behind the first segment's header
+_MPY_VERSION = 6  # of the modules that the new MicroPython has to read
 LOADER = 1  # the least that this firmware needs (firmware/loader.py)
 # By number, as a device says them: vigil.ota.release, firmware/loader.py, vigil.app.trial, vigil.app.updates.
 REASONS = {
@@ -49,6 +51,7 @@ REASONS = {
     22: "no host commits what it seals",
     23: "the device has no slots: flash it again",
     24: "a fault of the device's own",
+    25: "the board has no second partition for MicroPython",
 }
 
 
@@ -152,6 +155,12 @@ def parse(data: bytes, key: bytes) -> ReleaseFile:
 
 def _check_bundle(said: Release, content: bytes) -> None:
     """Raise TrustError where a bundle is not what the manifest says."""
+    if not said.files:  # MicroPython itself
+        if len(content) != said.total_bytes:
+            raise TrustError(TRUNCATED)
+        if hashlib.sha256(content).digest() != said.digest:
+            raise TrustError(MISMATCH)
+        return
     files = content[said.index_bytes :]
     if hashlib.sha256(content[: said.index_bytes]).digest() != said.digest:
         raise TrustError(MISMATCH)
@@ -170,6 +179,26 @@ def read(path: Path, key: bytes) -> ReleaseFile:
         return parse(path.read_bytes(), key)
     except OSError as e:
         raise UserError(f"cannot read `{path}`", e.strerror or "") from None
+
+
+def of_micropython(
+    path: Path, key: Ed25519PrivateKey, *, number: int, version: str, model: str, expires_ms: int | None = None
+) -> ReleaseFile:
+    """Sign an application image of MicroPython for boards with two partitions. Raises UserError where it is none."""
+    try:
+        image = path.read_bytes()
+    except OSError as e:
+        raise UserError(f"cannot read `{path}`", e.strerror or "") from None
+    if image[:1] != b"\xe9" or image[32:36] != _APPLICATION:
+        hint = "not the merged image that esptool writes, but the application alone (micropython.bin of a build)"
+        raise UserError("this is not an application image of MicroPython", hint)
+    if not 0 < number < 1 << 29:
+        raise UserError(f"{number} is not a release number", "1 to 536870911, more than any before")
+    said = {0: 1, 1: number, 2: version, 3: model, 4: "", 5: [_MPY_VERSION, 0, 0], 6: LOADER}
+    said |= {7: [0, 0, len(image)], 8: hashlib.sha256(image).digest()}
+    payload = cbor.encode(said | ({9: expires_ms} if expires_ms is not None else {}))
+    public = key.public_key().public_bytes_raw()
+    return parse(ReleaseFile(sign(payload, key), image, Release(payload)).encoded(), public)
 
 
 def of_image(

@@ -267,8 +267,57 @@ class NVS:
         self.kept.update(self.now)
 
 
+partitions = {}  # content by label
+
+
+class Partition:
+    """esp32.Partition of applications. apps: labels in the table; running, boot: places in it."""
+
+    BOOT, RUNNING = 0, 1
+    apps = ("factory",)
+    running = boot = 0
+    valid = False
+
+    def __init__(self, which, block_size=4096):
+        assert block_size == 4096
+        self.place = Partition.running if which == Partition.RUNNING else Partition.boot
+
+    @property
+    def content(self):
+        return partitions.setdefault(self.info()[4], bytearray(0x4000))
+
+    def info(self):
+        return 0, 16 + self.place, 0x10000 + 0x4000 * self.place, 0x4000, Partition.apps[self.place], False
+
+    def get_next_update(self):
+        if len(Partition.apps) < 2:
+            raise OSError(-261, "ESP_ERR_NOT_FOUND")
+        other = Partition(Partition.RUNNING)
+        other.place = (self.place + 1) % len(Partition.apps)
+        return other
+
+    def readblocks(self, block, buf, offset=0):
+        at = 4096 * block + offset
+        buf[:] = self.content[at : at + len(buf)]
+
+    def writeblocks(self, block, buf):
+        """Without an offset it erases first."""
+        assert len(buf) % 4096 == 0 and self.place != Partition.running
+        self.content[4096 * block : 4096 * block + len(buf)] = buf
+
+    def set_boot(self):
+        if self.content[0] != 0xE9:
+            raise OSError(-5379, "ESP_ERR_OTA_VALIDATE_FAILED")
+        Partition.boot = self.place
+
+    @classmethod
+    def mark_app_valid_cancel_rollback(cls):
+        Partition.valid = True
+
+
 class esp32:
     NVS = NVS
+    Partition = Partition
 
 
 class BLE:

@@ -33,6 +33,28 @@ try:
 except ValueError:
     pass
 
+# MicroPython's successor: none where there is one application; the other partition, whole blocks, then the one step.
+assert b.application is None
+port.Partition.apps = "ota_0", "ota_1"
+app = b.application
+assert (app.label, app.bytes) == ("ota_0", 0x4000)
+app.write(0, bytearray(b"\xff" * 4096))
+try:
+    app.choose()
+    raise AssertionError("started from what is no image")
+except OSError:
+    pass
+app.write(1, bytearray(b"\x55" * 4096))
+app.write(0, bytearray(b"\xe9" * 4096))
+back = bytearray(4)
+app.read_into(4094, back)
+assert back == b"\xe9\xe9\x55\x55" and port.Partition.boot == 0
+app.choose()
+app.keep()
+assert port.Partition.boot == 1 and port.Partition.valid
+port.Partition.apps, port.Partition.boot = ("factory",), 0
+port.partitions.clear()
+
 # A bus held low by a part in the middle of a byte.
 bus = b.i2c("sensors")
 port.buses[0].registers[0x57] = bytearray(256)
@@ -97,6 +119,7 @@ ticked = []
 timer = b.timer(4000, lambda t_us: None)
 fire = port.timers[timer._number].callback
 read_uv = b.adc("ecg").read_uv
+before = grown = _ = 0  # names are there before memory is counted
 gc.collect()
 before = gc.mem_alloc()
 for _ in range(50):

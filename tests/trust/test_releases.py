@@ -69,6 +69,28 @@ def test_signed_pushed_followed(home, capsys):
     assert "offered" in capsys.readouterr().out
 
 
+def test_micropython_itself(home, capsys):
+    """For one kind of board; served as any release; what is no application is refused."""
+    image = b"\xe9" + bytes(31) + b"\x32\x54\xcd\xab" + bytes(5000)
+    (home / "app.bin").write_bytes(image)
+    (home / "merged.bin").write_bytes(b"\xff" * 5000)
+    line = ("--out", home / "m", "--number", 8, "--json", "--micropython")
+    assert vigil("release", "sign", *line, home / "app.bin", "--board", BOARD) == 0
+    assert json.loads(capsys.readouterr().out)["files"] == 0
+    made = release.read(home / "m", SigningKeys(home / "home" / "keys", nobody).public("release"))
+    assert made.bundle == image and made.manifest.version == "app"
+    for arguments, says in (
+        ((home / "merged.bin", "--board", BOARD), "not an application image"),
+        ((home / "app.bin",), "for one kind of board"),
+        ((home / "app.bin", "--board", BOARD, "--image", home / "image.littlefs"), "not clear what"),
+        ((home / "absent.bin", "--board", BOARD), "cannot read"),
+        ((home / "app.bin", "--board", BOARD, "--rotate"), "brings no key"),
+    ):
+        assert vigil("release", "sign", *line, *arguments)
+        assert says in capsys.readouterr().err
+    assert vigil("release", "push", home / "m", "--cohort", "all") == 0
+
+
 def test_the_same_image_gives_the_same_release(home):
     for name in ("r", "s"):
         assert vigil("release", "sign", "--image", home / "image.littlefs", "--out", home / name, "--number", 7) == 0
@@ -206,7 +228,8 @@ def test_reasons_are_those_of_the_device():
     import re
 
     found = {}
-    for file in ("vigil/wire/signed.py", "vigil/ota/release.py", "vigil/app/trial.py", "vigil/app/update.py"):
+    parts = ("wire/signed", "ota/release", "app/trial", "app/update", "app/fetch")
+    for file in (f"vigil/{part}.py" for part in parts):
         found |= dict(re.findall(r"^_?([A-Z_]+) = const\((\d+)\)", (FIRMWARE / file).read_text(), re.M))
     names = [
         "MALFORMED",
@@ -227,9 +250,9 @@ def test_reasons_are_those_of_the_device():
         "NO_ROOM",
     ]
     assert [int(found[name]) for name in names] == list(range(1, 17))
-    late = ["NO_SENSORS", "CRASHED", "NO_MEMORY", "NO_SEAL", "NO_LINK", "NO_SLOTS", "FAULT"]
-    assert [int(found[name]) for name in late] == list(range(18, 25))
-    assert set(release.REASONS) == set(range(1, 25))
+    late = ["NO_SENSORS", "CRASHED", "NO_MEMORY", "NO_SEAL", "NO_LINK", "NO_SLOTS", "FAULT", "NO_PARTITION"]
+    assert [int(found[name]) for name in late] == list(range(18, 26))
+    assert set(release.REASONS) == set(range(1, 26))
     assert "USED_UP = 17" in (FIRMWARE / "loader.py").read_text()
 
 

@@ -9,7 +9,7 @@ import loader
 from micropython import const
 
 from vigil.app.steps import drive
-from vigil.app.updates import unload
+from vigil.app.updates import APPLICATION, unload
 from vigil.core.errors import TrustError
 from vigil.core.log import INFO, log
 from vigil.ota.release import NO_ROOM, Device, check, opening
@@ -22,6 +22,7 @@ _GAP_MS = const(100)  # between pieces: at most ten a second
 _WAIT_MS = const(15_000)  # for a piece; doubles while none comes
 _WAIT_MAX_MS = const(240_000)
 _BLOCK = const(4096)
+_NO_PARTITION = const(25)  # WHY
 _RESERVE = const(65_536)  # bytes of flash that stay for readings
 
 
@@ -34,9 +35,7 @@ async def fetch(job, signed: bytes):
     try:
         release = await _opened(job, signed)
         unload("crypto.ed25519_verify")
-        from vigil.ota.slot import Slot  # only now: the two need not be in memory together
-
-        slot = Slot(loader.slot(1 - loader.running), os, open)
+        slot = _place(job.monitor.board, release)
         return await _fetch(job, slot, release, signed)
     except OSError:
         _forget()
@@ -49,6 +48,20 @@ async def fetch(job, signed: bytes):
     finally:
         if slot:
             slot.close()
+
+
+def _place(board, release):
+    """Return where `release` goes: the idle slot; for one of MicroPython, the partition that does not run."""
+    if release.files:
+        from vigil.ota.slot import Slot  # only now: this and verification need not be in memory together
+
+        return Slot(loader.slot(1 - loader.running), os, open)
+    app = getattr(board, "application", None)
+    if app is None:
+        raise TrustError(_NO_PARTITION)
+    from vigil.ota.application import Application
+
+    return Application(app)
 
 
 def _forget():
@@ -87,7 +100,7 @@ async def _fetch(job, slot, release, signed):
     else:
         await drive(slot.clear())
         _, size, _, free = os.statvfs(loader.slot(loader.running))[:4]
-        if free * size < release.total_bytes + release.files * _BLOCK + _RESERVE:
+        if release.files and free * size < release.total_bytes + release.files * _BLOCK + _RESERVE:
             raise TrustError(NO_ROOM)
         slot.begin(release, signed)
     wait_ms = _WAIT_MS
@@ -103,8 +116,14 @@ async def _fetch(job, slot, release, signed):
             wait_ms = _WAIT_MS
             await asyncio.sleep_ms(_GAP_MS)
     await drive(slot.verify())
-    slot.finish()
-    loader.try_other(release.number, job.updates.sensors())
+    if release.files:
+        slot.finish()
+        loader.try_other(release.number, job.updates.sensors())
+    else:
+        board = job.monitor.board
+        about = "%d,%d,0,%s" % (release.number, job.updates.sensors(), board.application.label)
+        board.keystore.set(APPLICATION, about.encode())  # first: what starts next is known to be on trial
+        slot.finish()
     log(INFO, "update", "release %d is complete" % release.number)
     return None
 

@@ -8,6 +8,7 @@ import loader
 from micropython import const
 
 from vigil.app.config import store_number, stored_number
+from vigil.app.updates import APPLICATION
 from vigil.core.errors import LinkError, TrustError
 from vigil.core.log import INFO, WARN, log
 from vigil.wire import cbor, update
@@ -99,6 +100,9 @@ class Update:
             if self.updates.failed:
                 await self.tell(self.updates.failed, ROLLED_BACK, self.updates.record[loader.WHY])
             signed = self.updates.interrupted()
+        about = (self.monitor.board.keystore.get(APPLICATION) or b"").decode().split(",")
+        if len(about) == 4:
+            await self._end_application(*about)
         while True:
             message = await self.message(0) if signed is None else None
             if message and len(message) == 1:
@@ -113,7 +117,7 @@ class Update:
 
                 signed = await fetch(self, signed)
                 if not signed:
-                    await self.tell(loader.read()[loader.RELEASE], TRIAL)
+                    await self.tell(self.offered, TRIAL)
                     await self.updates.restart()
             except Exception as e:  # whatever it is, the readings go on
                 if isinstance(e, MemoryError) and self.updates.alone is None:
@@ -124,6 +128,29 @@ class Update:
                     sys.print_exception(e)
                 await self.tell(self.offered, REFUSED, why)
                 signed = None
+
+    async def _end_application(self, number, sensors, why, before) -> None:
+        """End the trial of a MicroPython: keep it, or start from the partition before (what does not come so far the
+        bootloader has put back)."""
+        board = self.monitor.board
+        app = board.application
+        number = int(number)
+        if app.label == before:
+            board.keystore.set(APPLICATION, b"-")
+            await self.tell(number, ROLLED_BACK, int(why) or loader.USED_UP)
+            return
+        from vigil.app.trial import judge
+
+        failed = await judge(self, int(sensors))
+        if failed:
+            board.keystore.set(APPLICATION, ("%d,%s,%d,%s" % (number, sensors, failed, before)).encode())
+            app.choose()
+            await self.updates.restart()
+        app.keep()
+        store_number(board, FLOOR, max(number, stored_number(board, FLOOR)))
+        board.keystore.set(APPLICATION, b"-")
+        log(INFO, "update", "MicroPython %d is confirmed" % number)
+        await self.tell(number, CONFIRMED)
 
     async def _end_trial(self) -> None:
         from vigil.app.trial import judge

@@ -16,10 +16,20 @@ _RUNNING = const(13)  # keys of the status in a batch (SPEC.md)
 _FAILED = const(14)
 _WHY = const(15)
 _ON_TRIAL = const(16)
+APPLICATION = "app.trial"  # keystore: number, sensors, why, partition before; "-": no MicroPython is on trial
 _NO_MEMORY = const(20)  # WHY
 _LEAVE_MS = const(2_000)
 _ALONE_S = const(600)  # without sensors, at most
-_PARTS = ("app.update", "app.trial", "app.fetch", "app.steps", "ota.slot", "ota.release", "crypto.ed25519_verify")
+_PARTS = (
+    "app.update",
+    "app.trial",
+    "app.fetch",
+    "app.steps",
+    "ota.slot",
+    "ota.application",
+    "ota.release",
+    "crypto.ed25519_verify",
+)
 _PARTS += ("wire.signed", "wire.update")
 
 
@@ -88,8 +98,15 @@ class Updates:
 
     def _due(self) -> bool:
         """Tell whether there is something to do after a start."""
-        floor = stored_number(self.monitor.board, "release.floor")
-        return loader.trial or self.failed or self.number > floor or self.interrupted() is not None
+        board = self.monitor.board
+        floor = stored_number(board, "release.floor")
+        return (
+            loader.trial
+            or b"," in (board.keystore.get(APPLICATION) or b"")
+            or self.failed
+            or self.number > floor
+            or self.interrupted() is not None
+        )
 
     def sensors(self) -> int:
         """Return a bit for each source whose samples flow, or flowed before this boot that fetches alone."""

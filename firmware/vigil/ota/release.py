@@ -20,6 +20,10 @@ applied; the first rule that a release breaks names its refusal:
     twice`), each a module below its slot (`bad path`), and sizes add up to the bundle's (`truncated`).
 11. Every file is read back from flash and must have the index's digest (`hash mismatch`); then the slot is complete.
 
+A release of no files is MicroPython itself: its bundle is the image of an application, and the manifest's digest that
+of the image. The rules hold for it but for those of the profile and of the index; it goes to the partition that does
+not run, and a board that has no such partition says so (`no second partition`).
+
 A piece of the bundle is taken only where it begins where the last one ended, and for the release that is being
 fetched: what is replayed or out of turn is not looked at. Whoever sends pieces can therefore waste time, no more.
 """
@@ -48,6 +52,7 @@ NO_ROOM = const(16)
 _VERSION = const(1)
 _MAX = const(1 << 29)  # a number in a manifest is below
 _MAX_BUNDLE = const(262144)
+_MAX_APPLICATION = const(4194304)
 _MAX_FILES = const(128)
 _MAX_PATH = const(64)
 _KINDS = (int, int, str, str, str, list, int, list, bytes, int, bytes)  # by key
@@ -129,7 +134,7 @@ def check(release: Release, device: Device) -> None:
     limits(release)
     for broken, why in (
         (release.model != device.model, OTHER_MODEL),
-        (release.profile != device.profile, OTHER_PROFILE),
+        (release.files and release.profile != device.profile, OTHER_PROFILE),
         (not fits, OTHER_MPY),
         (release.loader > device.loader, OTHER_LOADER),
         (release.number <= device.floor, NOT_NEWER),
@@ -142,7 +147,7 @@ def check(release: Release, device: Device) -> None:
 
 def limits(release: Release) -> None:
     """Raise TrustError where `release` is more than any device takes."""
-    if release.total_bytes > _MAX_BUNDLE:
+    if release.total_bytes > (_MAX_BUNDLE if release.files else _MAX_APPLICATION):
         raise TrustError(TOO_LARGE)
     if release.files > _MAX_FILES or release.index_bytes > release.files * (_ENTRY + _MAX_PATH):
         raise TrustError(TOO_MANY)

@@ -198,7 +198,7 @@ class VitalsStudy:
         if task.data_set == "synthetic":
             return _synthetic(self.part, task.how)
         if task.data_set == "oxiwear":
-            return [("all", _oxiwear(task.how))]
+            return _oxiwear(task.how)
         path = next(p for p in datasets.records(task.data_set) if p.stem == task.case)
         if task.data_set == "ispc2015":
             return [(task.case, _running(datasets.load(path), task.how))] if _has_rate(path) else []
@@ -332,11 +332,13 @@ def _synthetic(part: str, noise: str, seconds: float = 30.0) -> list[tuple[str, 
     return out
 
 
-def _oxiwear(how: str) -> Pairs:
-    _, r, truth, shown = ppg.captures()
-    value = spo2_pct(r) if how == "shipped curve" else ppg.left_out(r, truth, shown)
-    n = np.arange(len(r), dtype=float)
-    return Pairs(n, np.asarray(value, float), truth, np.where(shown, 99.0, 0.0), shown, n)
+def _oxiwear(how: str) -> list[tuple[str, Pairs]]:
+    """A capture each, with its one reading."""
+    names, r, truth, shown = ppg.captures()
+    value = np.asarray(spo2_pct(r) if how == "shipped curve" else ppg.left_out(r, truth, shown), float)
+    columns = (np.arange(len(r), dtype=float), value, truth, np.where(shown, 99.0, 0.0), shown)
+    rows = [[c[i : i + 1] for c in columns] for i in range(len(r))]
+    return [(name, Pairs(*row, start_s=row[0])) for name, row in zip(names, rows, strict=True)]
 
 
 def _figures(rows: list[tuple[str, Pairs]], task: Task) -> dict:

@@ -1,11 +1,9 @@
-"""Recordings of one's own, one way in and out: WFDB, EDF+ and BDF+, csv, npz.
+"""Recordings, one way in and out: of known data sets, and of one's own as WFDB, EDF+ and BDF+, csv, npz.
 
-    from host_tools import recordings
-    file = recordings.read(Path("night.edf"))           # everything in it
-    heart = recordings.load(Path("night.edf"))          # what of it Vigil hears, as a Recording
-    recordings.write(file, Path("night.hea"))           # returns what the format cannot hold
-
-`load` of signal_models.datasets, and with it every command, comes here for what is not of a known data set.
+from host_tools import recordings
+file = recordings.read(Path("night.edf"))           # everything in it
+heart = recordings.load(Path("night.edf"))          # what of it Vigil hears, as a Recording
+recordings.write(file, Path("night.hea"))           # returns what the format cannot hold
 """
 
 from __future__ import annotations
@@ -46,13 +44,19 @@ def read(path: Path, options: Options | None = None) -> Signals:
     raise UserError(f"`{path}` is not a recording", HINT)
 
 
-def load(path: Path, options: Options | None = None) -> Recording:
-    """The signals of a file that the firmware can hear. Raises UserError that names what was found."""
+def load(path: str | Path, options: Options | None = None) -> Recording:
+    """The signals of a file that the firmware can hear. Raises UserError that names what was found.
+
+    options: what the file does not say itself; with any, a file of a known data set is read like another.
+    """
     from host_tools.recordings import roles
     from host_tools.recordings.signals import Options
+    from signal_models import datasets
 
+    if not options and datasets.claimed(path):
+        return datasets.load(path)
     options = options or Options()
-    return roles.recording(read(path, options), options)
+    return roles.recording(read(Path(path), options), options)
 
 
 def write(file: Signals, path: Path) -> list[str]:

@@ -57,13 +57,13 @@ def plot(
     as_json: _AsJson = False,
 ) -> None:
     """Draw a strip on ECG paper (25 mm/s, 10 mm/mV), light and motion below, with the beats that the firmware finds."""
+    from host_tools import recordings
     from host_tools.recordings import plot as drawing
     from host_tools.recordings.reference import attach
     from host_tools.recordings.signals import options
-    from signal_models import datasets
 
     chosen = options(fs, column, unit)
-    recording = datasets.load(file, chosen)
+    recording = recordings.load(file, chosen)
     if reference is not None:
         attach(recording, reference, chosen)
     path = out or Path(f"{recording.name}.png")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host_tools import recordings
 from host_tools.errors import UserError
 from host_tools.recordings.reference import attach
 from host_tools.recordings.signals import Options
@@ -38,7 +39,6 @@ from host_tools.validate.ecg_study import (
 from host_tools.validate.page import Prose, number, table
 from host_tools.validate.plots import Line, chart, clock
 from host_tools.validate.study import Section
-from signal_models import datasets
 from signal_models.metrics.agreement import agreement
 from signal_models.metrics.beats import heart_rate_series, score
 from signal_models.recording import Recording
@@ -148,7 +148,7 @@ class RecordingStudy:
         return [*sections, _drawn(result)] if result["strips"] else sections
 
     def _load(self) -> Recording:
-        recording = datasets.load(self.path, self.options)
+        recording = recordings.load(self.path, self.options)
         if recording.ecg is None and recording.ppg is None:
             raise UserError(
                 f"`{self.path}` has neither ECG nor light",

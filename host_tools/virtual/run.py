@@ -266,7 +266,7 @@ def state_folder(named: Path | None) -> Iterator[Path]:
 def recording_for(path: Path | None, duration_s: float | None, seed: int, columns: Options | None = None) -> Recording:
     """The recording at `path`, or a synthetic wearer of duration_s (60 when None)."""
     if path is not None:
-        from signal_models.datasets import load
+        from host_tools.recordings import load
 
         return load(path, columns)
     if duration_s is not None and not 0 < duration_s <= _LONGEST_SYNTHETIC_S:

@@ -1,7 +1,7 @@
-"""Recordings: which data sets are known, how a user gets them, and how any file becomes a Recording.
+"""Recordings of others: which data sets are known, how a user gets them, and how a file of one becomes a Recording.
 
-`load(path)` asks the modules named in LOADERS, in order, whether they claim the path; each has
-`claims(path) -> bool` and `load(path) -> Recording`. What is of no known set is read by host_tools.recordings.
+`known(path)` asks the modules named in LOADERS, in order, whether they claim the path; each has
+`claims(path) -> bool` and `load(path) -> Recording`. host_tools.recordings reads any recording, these among them.
 Nothing of the data is in this repository.
 """
 
@@ -10,14 +10,11 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from host_tools.errors import UserError
 from host_tools.paths import data_dir
 from signal_models.recording import Recording
-
-if TYPE_CHECKING:
-    from host_tools.recordings import Options
 
 LOADERS = (
     "mitdb",
@@ -160,13 +157,14 @@ def records(name: str) -> list[Path]:
     return sorted(p for p in folder(name).glob(KNOWN[name].pattern) if p.is_file())
 
 
-def load(path: str | Path, options: Options | None = None) -> Recording:
-    """Read any recording: of a known data set, or one's own. options: what the file does not say itself.
+def claimed(path: str | Path) -> bool:
+    """Whether `load` knows the data set of a path."""
+    return _loader(Path(path)) is not None
 
-    Raises UserError when the path is not a recording, with what would have been one.
-    """
-    path = Path(path)
-    for name in LOADERS if not options else ():
+
+def known(path: Path) -> Recording | None:
+    """The recording at `path` when it is of a known data set, else None. Raises UserError when it cannot be read."""
+    for name in LOADERS:
         loader = importlib.import_module(f"signal_models.datasets.{name}")
         if loader.claims(path):
             try:
@@ -175,6 +173,12 @@ def load(path: str | Path, options: Options | None = None) -> Recording:
                 raise
             except Exception as e:  # parsers of others raise anything on a broken file
                 raise UserError(f"`{path}` cannot be read: {e or type(e).__name__}", "is the file complete?") from e
-    from host_tools import recordings
+    return None
 
-    return recordings.load(path, options)
+
+def load(path: str | Path) -> Recording:
+    """Read a recording of a known data set. Raises UserError when it is none; host_tools.recordings reads any other."""
+    recording = known(Path(path))
+    if recording is None:
+        raise UserError(f"`{path}` is of no known data set", "see `vigil data`")
+    return recording

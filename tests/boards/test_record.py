@@ -12,7 +12,6 @@ from boards.virtual.scenario import Scenario
 from host_tools import cli, recordings
 from host_tools.recordings import capture
 from host_tools.recordings.signals import Mark, Signals, of_counts
-from signal_models import datasets
 from signal_models.synth.wearer import wearer
 
 
@@ -38,12 +37,12 @@ def test_a_board_on_a_port(tmp_path, capsys):
         and 7 < told["seconds"]["ppg"] < 9
         and told["lost_samples"] == {"ecg": 0, "ppg": 0}
     )
-    ecg = datasets.load(tmp_path / "o" / "board-ecg.hea")
-    same = datasets.load(tmp_path / "o" / "board-ecg.csv")
+    ecg = recordings.load(tmp_path / "o" / "board-ecg.hea")
+    same = recordings.load(tmp_path / "o" / "board-ecg.csv")
     assert ecg.ecg is not None and np.array_equal(ecg.ecg, same.ecg) and ecg.ecg_fs == pytest.approx(250, rel=0.01)
     assert ecg.beats_s is not None and 4 <= len(ecg.beats_s) <= 11
     assert np.diff(ecg.beats_s).mean() == pytest.approx(60 / 72, abs=0.05)
-    light = datasets.load(tmp_path / "o" / "board-ppg.hea")
+    light = recordings.load(tmp_path / "o" / "board-ppg.hea")
     assert light.ppg is not None and light.ppg_channels == ("red", "ir") and light.ppg.min() > 10_000
     rows = (tmp_path / "o" / "board-readings.csv").read_text().splitlines()
     assert rows[0] == "t_start_s,t_end_s,kind,value,unit,quality_pct,withheld" and len(rows) > 8
@@ -85,7 +84,7 @@ def test_convert_there_and_back(tmp_path, capsys):
     status, out, _ = said(capsys, "convert", tmp_path / "g.csv", tmp_path / "g.hea", "--fs", 100, "--column", "ecg=x",
                           "--unit", "ecg=mV")  # fmt: skip
     assert status == 0 and "not in the copy: ecg: rounded to steps of 1e-07 mV" in out
-    assert datasets.load(tmp_path / "g.hea").ecg_fs == 100
+    assert recordings.load(tmp_path / "g.hea").ecg_fs == 100
 
 
 def test_plot(tmp_path, capsys):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
+from host_tools import recordings
 from host_tools.errors import UserError
 from host_tools.recordings import npz_file
 from signal_models import datasets
@@ -59,7 +60,7 @@ def test_wfdb_record(tmp_path):
     )
     wfdb.wrann("one", "atr", np.array([100, 300, 500]), ["N", "+", "V"], write_dir=str(tmp_path))
     for name in ("one", "one.hea", "one.dat"):
-        r = datasets.load(tmp_path / name)
+        r = recordings.load(tmp_path / name)
         assert r.ecg_fs == 200 and r.beats_s is not None and list(r.beats_s) == [0.5, 2.5]
         assert r.ecg is not None and np.abs(r.ecg - mv[:, 0]).max() < 1e-3
 
@@ -68,16 +69,16 @@ def test_csv_and_npz(tmp_path):
     file = tmp_path / "own.csv"
     rows = "\n".join(f"{4 * i},{i % 50},{int(i % 100 == 0)}" for i in range(500))
     file.write_text("t_ms,ecg_uv,beat\n" + rows + "\n")
-    r = datasets.load(file)
+    r = recordings.load(file)
     assert r.ecg_fs == pytest.approx(250) and r.ecg is not None and r.ecg.max() == pytest.approx(0.049)
     assert r.beats_s is not None and len(r.beats_s) == 5
     r.truth["heart_rate"] = heart_rate_series(r.beats_s)
     npz_file.save(r, tmp_path / "own.npz")
-    again = datasets.load(tmp_path / "own.npz")
+    again = recordings.load(tmp_path / "own.npz")
     assert np.array_equal(again.ecg, r.ecg) and np.array_equal(again.truth["heart_rate"][1], r.truth["heart_rate"][1])
     ppg = Recording("p", ppg=np.ones((400, 1)), ppg_fs=100.0, ppg_channels=("green",), ppg_unit="relative")
     npz_file.save(ppg, tmp_path / "p.npz")
-    again = datasets.load(tmp_path / "p.npz")
+    again = recordings.load(tmp_path / "p.npz")
     assert again.ppg_channels == ("green",) and again.ppg_unit == "relative" and again.ppg_fs == 100
 
 
@@ -96,7 +97,7 @@ def test_what_is_no_recording_is_said_so(tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError) as e:
-        datasets.load(tmp_path / name)
+        recordings.load(tmp_path / name)
     assert name.split(".")[0] in e.value.sentence and e.value.hint
 
 

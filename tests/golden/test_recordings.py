@@ -10,7 +10,6 @@ from host_tools import recordings
 from host_tools.errors import UserError
 from host_tools.recordings import roles
 from host_tools.recordings.signals import Channel, Mark, Options, Signals, of_counts
-from signal_models import datasets
 
 RNG = np.random.default_rng(4)
 N = 1803
@@ -89,7 +88,7 @@ def test_an_edf_of_another_hand(tmp_path):
         recordings.write(recordings.read(tmp_path / name), tmp_path / "back.edf")
         back = recordings.read(tmp_path / "back.edf").channels[0]
         assert np.array_equal(back.counts(), digital) and np.abs(back.values - signal.data).max() < 0.05
-    assert datasets.load(tmp_path / "a.edf").ecg_fs == 256
+    assert recordings.load(tmp_path / "a.edf").ecg_fs == 256
 
 
 def test_names_and_units():
@@ -131,7 +130,7 @@ CSV = {  # text, options, rate, what must be in the recording
 def test_tables_that_people_have(case, tmp_path):
     text, options, fs, most = CSV[case]
     (tmp_path / "own.csv").write_text("\ufeff" + text)
-    r = datasets.load(tmp_path / "own.csv", Options(**options))
+    r = recordings.load(tmp_path / "own.csv", Options(**options))
     assert r.ecg_fs == pytest.approx(fs, rel=1e-6) and r.ecg is not None
     assert np.nanmax(r.ecg) == pytest.approx(most)
     if case == "a gap":
@@ -143,12 +142,12 @@ def test_tables_that_people_have(case, tmp_path):
 def test_light_and_acceleration(tmp_path):
     text = rows("t_s,Acc X [mg],Acc Y [mg],Acc Z [mg],PLETH", [lambda i: i / 50, *[lambda i: i % 9] * 4])
     (tmp_path / "own.csv").write_text(text)
-    r = datasets.load(tmp_path / "own.csv")
+    r = recordings.load(tmp_path / "own.csv")
     assert r.accel is not None and r.accel.max() == pytest.approx(0.008) and r.accel_fs == 50
     assert (r.ppg_channels, r.ppg_unit) == (("ir",), "relative") and r.ecg is None
     light = [of_counts(name, "NU", 100.0, np.full(300, v), 1.0) for name, v in (("IR", 7), ("RED", 5))]
     recordings.write(Signals("x", light), tmp_path / "x.hea")
-    r = datasets.load(tmp_path / "x")
+    r = recordings.load(tmp_path / "x")
     assert r.ppg is not None and (r.ppg_channels, r.ppg_unit) == (("red", "ir"), "counts") and list(r.ppg[0]) == [5, 7]
 
 
@@ -178,7 +177,7 @@ def test_what_a_table_leaves_open(case, tmp_path):
     text, options, sentence, hint = WRONG[case]
     (tmp_path / "own.csv").write_text(text)
     with pytest.raises(UserError) as e:
-        datasets.load(tmp_path / "own.csv", Options(**options))
+        recordings.load(tmp_path / "own.csv", Options(**options))
     assert sentence in e.value.sentence and hint in e.value.hint, (e.value.sentence, e.value.hint)
 
 

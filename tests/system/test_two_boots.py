@@ -6,9 +6,9 @@ from stand_in import Peer
 
 from boards.virtual.scenario import Scenario
 from host_tools.ingest.broker import GATEWAY, Broker
+from host_tools.recordings import load
 from host_tools.trust.pki import Authority
 from host_tools.virtual.device import VirtualWearer
-from signal_models.datasets import load
 from vigil.wire import ack, envelope
 
 

@@ -53,8 +53,8 @@ def load(path: str | Path, options: Options | None = None) -> Recording:
     from host_tools.recordings.signals import Options
     from signal_models import datasets
 
-    if not options and datasets.claimed(path):
-        return datasets.load(path)
+    if not options and (known := datasets.known(Path(path))):
+        return known
     options = options or Options()
     return roles.recording(read(Path(path), options), options)
 

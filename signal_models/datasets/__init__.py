@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from host_tools.errors import UserError
 from host_tools.paths import data_dir
@@ -155,11 +154,6 @@ def folder(name: str) -> Path:
 def records(name: str) -> list[Path]:
     """Files of the records of a data set, sorted. Raises UserError when the data set is not here."""
     return sorted(p for p in folder(name).glob(KNOWN[name].pattern) if p.is_file())
-
-
-def claimed(path: str | Path) -> bool:
-    """Whether `load` knows the data set of a path."""
-    return _loader(Path(path)) is not None
 
 
 def known(path: Path) -> Recording | None:

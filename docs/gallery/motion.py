@@ -7,7 +7,7 @@ from scipy import signal
 from host_tools.replay import replay_recording
 from signal_models.synth.motion import exerciser
 
-PHASES = (("rest", 20.0), ("walk", 20.0), ("run", 45.0), ("rest", 35.0))
+PHASES = (("rest", 15.0), ("walk", 15.0), ("run", 35.0), ("rest", 25.0))
 
 
 def main():

@@ -10,7 +10,7 @@ from host_tools.paths import ROOT
 GALLERY = ROOT / "docs" / "gallery"
 SHOWN = {
     "beat": lambda said: said["missed"] == said["false"] == 0 and said["beats"] == 36,
-    "motion": lambda said: said["error_bpm"]["with acceleration"] < 2 and said["withheld_alone"] > 15,
+    "motion": lambda said: said["error_bpm"]["with acceleration"] < 2 and said["withheld_alone"] > 10,
     "spo2": lambda said: said["worst_pct"] < 2 and said["shown"] > 50,
     "envelope": lambda said: said["bits_refused"] == said["bits"] == 688 and said["readings"] == 2,
     "own_file": lambda said: said["missed"] == said["false"] == 0 and said["error_bpm"] < 1,

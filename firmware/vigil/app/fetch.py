@@ -23,6 +23,7 @@ _WAIT_MS = const(15_000)  # for a piece; doubles while none comes
 _WAIT_MAX_MS = const(240_000)
 _BLOCK = const(4096)
 _NO_PARTITION = const(25)  # WHY
+_TIGHT = const(8192)  # bytes of heap without which publisher and link starve beside a fetch
 _RESERVE = const(65_536)  # bytes of flash that stay for readings
 
 
@@ -105,6 +106,10 @@ async def _fetch(job, slot, release, signed):
         slot.begin(release, signed)
     wait_ms = _WAIT_MS
     while not slot.complete:
+        if job.updates.alone is None and gc.mem_free() < _TIGHT:
+            gc.collect()
+            if gc.mem_free() < _TIGHT:
+                raise MemoryError
         piece = await _ask(job, release, slot.offset, wait_ms)
         if piece is None:
             wait_ms = min(2 * wait_ms, _WAIT_MAX_MS)

@@ -5,6 +5,7 @@ Where util-linux is installed they end even when we are killed outright.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -34,7 +35,11 @@ def start(command: list[str], log: Path | BinaryIO, *, cwd: Path | None = None) 
 def _leash() -> list[str]:
     """What to put before a command so that the kernel ends it when the thread that started it is gone."""
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    if not setpriv:
+        return []
+    # We may have ended before the leash was on: then there is another parent, and nobody will say so.
+    still_ours = ["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
+    return [setpriv, "--pdeathsig", "TERM", "--", *still_ours]
 
 
 def stop(process: subprocess.Popen | None, timeout_s: float = 5) -> int | None:

@@ -64,7 +64,7 @@ class Job:
 
     def __init__(self, answers=()):
         self.profile, self.floor = "lean", 6
-        self.updates = Anything(failed=5, sensors=lambda: 3)
+        self.updates = Anything(failed=5, sensors=lambda: 3, alone=None)
         self.answers = list(answers)
         self.wants = []
         board = Anything(name="ESP32_GENERIC", clock=Clock(), keystore=Keystore({"release.key": OURS.public_key}))
@@ -109,6 +109,21 @@ def reason(coroutine):
     except TrustError as e:
         return e.args[0]
     return 0
+
+
+def test_a_fetch_does_not_starve_the_rest():
+    """With too little memory beside it, it gives way: to a start at which nothing else runs."""
+    with Flash():
+        fetch.gc.mem_free = lambda: 5_000
+        job = Job()
+        try:
+            ended(fetch.fetch(job, signed(manifest())))
+        except MemoryError:
+            assert not job.wants
+        else:
+            raise AssertionError
+        job.updates.alone = 3
+        assert ended(fetch.fetch(job, signed(manifest()))) is None
 
 
 def test_fetched_and_on_trial():
@@ -261,6 +276,7 @@ def test_no_memory_for_both_an_offer_is_kept_for_a_start_without_sensors():
 
     with Flash() as flash:
         before = updates_module.asyncio, loader.reset
+        loaded = [(name, module) for name, module in sys.modules.items() if name.startswith("vigil.")]
         updates_module.asyncio, loader.reset = Waiting(), stop
         try:
             health = Anything(period_us=[4000, 0, 10000, 0], blocks=0)
@@ -283,3 +299,7 @@ def test_no_memory_for_both_an_offer_is_kept_for_a_start_without_sensors():
             assert Updates(monitor, "ab").alone is None
         finally:
             updates_module.asyncio, loader.reset = before
+            for name, module in loaded:  # what a device unloads, other tests have at hand
+                package, _, leaf = name.rpartition(".")
+                sys.modules[name] = module
+                setattr(sys.modules[package], leaf, module)

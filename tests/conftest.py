@@ -16,6 +16,11 @@ def pytest_addoption(parser):
     parser.addoption("--port", help="tests/hil: a board that runs MicroPython (a port, or socket://HOST:PORT)")
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: half the suite waits, for processes that start and clocks that pass."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture
 def recordings():
     """Function from a data set's name to its folder; skips the test when the recordings are not here."""

@@ -168,7 +168,7 @@ def test_two_bad_releases_are_rolled_back_and_a_good_one_stays(ward, tmp_path):
 
 @pytest.mark.skipif("VIGIL_LEAN_UPDATE" not in os.environ, reason="a minute long: VIGIL_LEAN_UPDATE=1 runs it")
 def test_a_device_that_cannot_measure_and_fetch_at_once_rests_its_sensors(tmp_path, monkeypatch):
-    """A lean device with 12 KB free (words of 32 bits) can neither open an offer nor fetch it beside its chains."""
+    """With 172 KB of heap (words of 64 bits) a lean device cannot fetch an offer beside its chains."""
     monkeypatch.setitem(device.HEAPS_KB, "lean", 172)
     ward = Ward(tmp_path, worn="lean")
     try:

@@ -1,41 +1,96 @@
-"""provision, device and doctor at a terminal: questions, tables, JSON."""
+"""`vigil flash`, `provision` and `doctor`: from a bare board to a device that works."""
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from host_tools.bringup import ports
+import typer
+
+from host_tools import options
 from host_tools.errors import UserError
-from host_tools.trust.home import PORT, Home
-from host_tools.trust.registry import Device
 
+app = typer.Typer()
 _COLOURS = {"good": "green", "warning": "yellow", "failed": "red"}
 
 
-def provision(
-    *,
-    port: str | None,
-    wifi_ssid: str | None,
-    wifi_key_file: Path | None,
-    open_wifi: bool,
-    host: str | None,
-    port_number: int | None,
-    name: str | None,
-    leds: str | None,
-    allow_missing: bool,
-    bluetooth: bool,
-    radio_burst: int | None,
-    state: Path | None,
-    as_json: bool,
+@app.command()
+def flash(
+    board: Annotated[str, typer.Option(help="a folder of boards/ with a board.toml")],
+    firmware: Annotated[Path, typer.Option(help="MicroPython .bin for this board")],
+    port: Annotated[str | None, typer.Option(help="the only one with a board on it, without")] = None,
+    image: Annotated[Path | None, typer.Option(help="made by `vigil image`; made now, without")] = None,
+    profile: Annotated[str | None, typer.Option(help="of the image that is made now")] = None,
+    baud: Annotated[int, typer.Option(help="falls back to 115200", min=1200, max=4_000_000)] = 460800,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before writing")] = False,
+    allow_unknown: Annotated[bool, typer.Option("--allow-unknown", help="trust a firmware of unknown hash")] = False,
+    forget_identity: Annotated[bool, typer.Option("--forget-identity", help="erase key and settings, too")] = False,
+    no_reset: Annotated[bool, typer.Option("--no-reset", help="the chip is in its loader already")] = False,
+    no_stub: Annotated[bool, typer.Option("--no-stub", help="talk to the chip's ROM only (slow)")] = False,
 ) -> None:
-    """The command."""
+    """Put MicroPython and Vigil on a board, verified; its identity stays unless it is to be forgotten."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from host_tools.board import load
+    from host_tools.bringup import flash as command
+
+    columns = (TextColumn("writing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task("", total=1.0, visible=False)
+
+        def ask(question: str) -> bool:
+            progress.stop()
+            agreed = typer.confirm(question)
+            progress.start()
+            return agreed
+
+        done = command.flash(
+            load(board),
+            firmware,
+            port,
+            image_path=image,
+            profile=profile,
+            baud=baud,
+            no_reset=no_reset,
+            stub=not no_stub,
+            allow_unknown=allow_unknown,
+            forget_identity=forget_identity,
+            ask=ask if sys.stdin.isatty() else None,
+            agreed=yes,
+            say=progress.console.print,
+            on_progress=lambda share: progress.update(task, completed=share, visible=True),
+        )
+    slow = "" if done["baud"] == baud else f", at {done['baud']} baud because {baud} failed"
+    print(f"written and verified: {len(done['regions'])} regions on {done['port']}{slow}")
+    print("next: press the board's reset button if it does not start by itself")
+
+
+@app.command()
+def provision(
+    port: options.Port = None,
+    wifi_ssid: Annotated[
+        str | None, typer.Option(help="network to join; its key is asked for, or VIGIL_WIFI_KEY")
+    ] = None,
+    wifi_key_file: Annotated[Path | None, typer.Option(help="file with the network's key in its first line")] = None,
+    open_wifi: Annotated[bool, typer.Option("--open-wifi", help="the network has no key")] = False,
+    host: Annotated[str | None, typer.Option(help="where the device finds the gateway (this machine, without)")] = None,
+    port_number: Annotated[int | None, typer.Option(help="of the gateway's broker (8883)")] = None,
+    name: Annotated[str | None, typer.Option(help="of the device, for people")] = None,
+    leds: Annotated[str | None, typer.Option(help="normal or swapped: skips the question")] = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="a board without sensors is fine")] = False,
+    bluetooth: Annotated[bool, typer.Option("--bluetooth", help="its link is Bluetooth instead of Wi-Fi")] = False,
+    radio_burst: Annotated[int | None, typer.Option(help="batches a wake of the radio; 0: always on")] = None,
+    state: options.State = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Give a flashed board its certificate and settings, test it, and make it known to the gateway."""
+    from host_tools.bringup import ports
     from host_tools.bringup import provision as work
+    from host_tools.trust.home import PORT, Home
 
     key = _wifi_key(wifi_ssid, wifi_key_file, open_wifi)
     wishes = work.Wishes(name, wifi_ssid, key, host, port_number, leds, allow_missing, bluetooth, radio_burst)
@@ -47,22 +102,23 @@ def provision(
             port,
             wishes,
             home,
-            ask=_yes if sys.stdin.isatty() else None,
+            ask=typer.confirm if sys.stdin.isatty() else None,
             say=lambda words: print(words, file=sys.stderr),
             on_test=lambda lines: None if as_json else _print_test(lines),
         )
     if as_json:
         print(json.dumps(done))
         return
-    print(f"{done['name']} is device {done['device']}; its certificate ends on {_day(done['certificate_end_ms'])}")
+    print(work.in_words(done))
     if bluetooth:
         print("it speaks by Bluetooth; next: press its button, then vigil ble scan")
         return
     print(f"it will look for the gateway at {done['host']}:{done['port']}; next: vigil gateway")
 
 
-def doctor(port: str | None, *, as_json: bool) -> int:
-    """The command; returns the exit status: 1 where something is wrong."""
+@app.command()
+def doctor(port: options.Port = None, as_json: options.AsJson = False) -> None:
+    """Say in plain words what is wrong with a connected board; nothing on it stays changed."""
     from host_tools.bringup import doctor as work
 
     findings = work.diagnose(port)
@@ -78,77 +134,7 @@ def doctor(port: str | None, *, as_json: bool) -> int:
             console.print(finding.sentence, markup=False)
             if finding.hint:
                 console.print(f"      hint: {finding.hint}", markup=False)
-    return 1 if any(finding.level == "wrong" for finding in findings) else 0
-
-
-def device_list(state: Path | None, *, as_json: bool) -> None:
-    """The command."""
-    with Home(state) as home:
-        everyone = home.register.all()
-    if as_json:
-        print(json.dumps([_as_json(device) for device in everyone]))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("device", "name", "state", "last seen", "certificate ends")
-    for device in everyone:
-        table.add_row(device.device, device.name, device.state, _ago(device.last_seen_ms), _end(device))
-    Console().print(table)
-
-
-def device_show(who: str, state: Path | None, *, as_json: bool) -> None:
-    """The command."""
-    with Home(state) as home:
-        device = home.register.find(who)
-    if as_json:
-        print(json.dumps(_as_json(device)))
-        return
-    rows = {
-        "device": device.device,
-        "name": device.name,
-        "state": device.state + (f" on {_day(device.revoked_ms)}" if device.revoked_ms else ""),
-        "successor": device.successor,
-        "board": device.board,
-        "chip's number": device.hardware,
-        "public key": device.public_key.hex(),
-        "added": _day(device.added_ms),
-        "last seen": _ago(device.last_seen_ms),
-        "envelopes": str(device.envelopes),
-        "certificate": device.certificate,
-        "certificate ends": _end(device),
-    }
-    for what, value in rows.items():
-        if value:
-            print(f"{what:17} {value}")
-
-
-def device_revoke(who: str, state: Path | None, *, yes: bool, as_json: bool) -> None:
-    """The command."""
-    with Home(state) as home:
-        device = home.register.find(who)
-        if device.state != "revoked":
-            _agree(yes, f"Never hear {device.name} ({device.device}) again?", "nothing was revoked")
-            home.register.revoke(device.device)
-        device = home.register.find(device.device)
-    print(json.dumps(_as_json(device)) if as_json else f"{device.name} ({device.device}) is revoked")
-
-
-def device_rotate(who: str, port: str | None, *, new_key: bool, state: Path | None, yes: bool, as_json: bool) -> None:
-    """The command."""
-    from host_tools.bringup import provision as work
-
-    with Home(state) as home:
-        device = home.register.find(who)
-        if new_key:
-            _agree(yes, f"Give {device.name} a new identity? What it has not sent yet is lost.", "nothing was changed")
-        port = port or ports.find()
-        ports.check(port)
-        done = work.rotate(port, device, home, new_key=new_key, say=lambda words: print(words, file=sys.stderr))
-    if as_json:
-        print(json.dumps(done))
-        return
-    print(f"{done['name']} is device {done['device']}; its certificate ends on {_day(done['certificate_end_ms'])}")
+    raise typer.Exit(1 if any(finding.level == "wrong" for finding in findings) else 0)
 
 
 def _wifi_key(ssid: str | None, file: Path | None, open_wifi: bool) -> str | None:
@@ -167,23 +153,14 @@ def _wifi_key(ssid: str | None, file: Path | None, open_wifi: bool) -> str | Non
         return None
     key = os.environ.get("VIGIL_WIFI_KEY")
     if key is None and sys.stdin.isatty():
-        key = getpass.getpass(f"key of the network {ssid}: ")
+        from getpass import getpass
+
+        key = getpass(f"key of the network {ssid}: ")
     if not key:
         raise UserError(
             f"the key of the network `{ssid}` is not given", "VIGIL_WIFI_KEY, --wifi-key-file or --open-wifi"
         )
     return key
-
-
-def _agree(yes: bool, question: str, otherwise: str) -> None:
-    if not yes and not (sys.stdin.isatty() and _yes(question)):
-        raise UserError(otherwise, "say --yes to mean it")
-
-
-def _yes(question: str) -> bool:
-    import typer
-
-    return typer.confirm(question)
 
 
 def _print_test(lines) -> None:
@@ -194,29 +171,3 @@ def _print_test(lines) -> None:
     for line in lines:
         table.add_row(line.what, f"[{_COLOURS[line.result]}]{line.result}[/]", line.found)
     Console().print(table)
-
-
-def _as_json(device: Device) -> dict:
-    return asdict(device) | {"public_key": device.public_key.hex()}
-
-
-def _day(time_ms: int) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(time_ms / 1000))
-
-
-def _end(device: Device) -> str:
-    if device.certificate_end_ms is None:
-        return "none yet"
-    days = (device.certificate_end_ms / 1000 - time.time()) // 86400
-    note = " (ended: vigil device rotate)" if days < 0 else f" (in {days:.0f} days: rotate it)" if days < 60 else ""
-    return _day(device.certificate_end_ms) + note
-
-
-def _ago(time_ms: int | None) -> str:
-    if time_ms is None:
-        return "never"
-    past_s = max(0.0, time.time() - time_ms / 1000)
-    for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60)):
-        if past_s >= 2 * seconds:
-            return f"{past_s // seconds:.0f} {unit} ago"
-    return f"{past_s:.0f} s ago"

@@ -339,3 +339,9 @@ def rotate(port: str, who: Device, home: Home, *, new_key: bool = False, say: Sa
         settings = {"link.client": secrets.token_urlsafe(16).encode()}
         end_ms = _install(board, home, device, public_key, name, settings, say)
     return {"device": device, "name": name, "before": who.device, "certificate_end_ms": end_ms}
+
+
+def in_words(done: dict[str, Any]) -> str:
+    """What provision() and rotate() return, as a sentence."""
+    end = time.strftime("%Y-%m-%d", time.localtime(done["certificate_end_ms"] / 1000))
+    return f"{done['name']} is device {done['device']}; its certificate ends on {end}"

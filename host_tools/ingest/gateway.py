@@ -315,7 +315,7 @@ def _escaped(value: str) -> str:
 def _source(config: Config, log: EventLog) -> Source:
     """Where messages come from: a broker, or the devices in reach of this machine's radio."""
     if config.broker.startswith(_RADIO):
-        from host_tools.ble.command import need_bleak
+        from host_tools.ble.visit import need_bleak
 
         need_bleak()
         from host_tools.sources.ble import BleSource

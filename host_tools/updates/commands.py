@@ -1,4 +1,4 @@
-"""`vigil release` at a terminal: sign, push, status, cohort, rotate."""
+"""`vigil release`: new firmware for devices in the field."""
 
 from __future__ import annotations
 
@@ -7,61 +7,58 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from host_tools import paths
+import typer
+
+from host_tools import options
 from host_tools.errors import UserError
-from host_tools.trust.home import Home
-from host_tools.trust.keys import NEXT, SigningKeys, from_user
-from host_tools.trust.registry import NAME, Device, Register
-from host_tools.updates.rollout import Pushes, in_share
 
+if TYPE_CHECKING:
+    from host_tools.trust.registry import Device, Register
+    from host_tools.updates.rollout import Pushes
+
+app = typer.Typer()
+_release = typer.Typer(no_args_is_help=True, help="New firmware for devices in the field: signed, offered, followed.")
+app.add_typer(_release, name="release")
 _DAY_MS = 86_400_000
 
 
-def material(image: Path | None, micropython: Path | None, board: str | None) -> Path | tuple[Path, str]:
-    """What a release is made of: an image, or (MicroPython's application, board). UserError where it is neither."""
-    if (image is None) == (micropython is None):
-        raise UserError("it is not clear what to release", "name one of --image and --micropython")
-    if image is not None:
-        return image
-    from host_tools.board import load
-
-    if board is None:
-        raise UserError("an application of MicroPython is for one kind of board", "--board NAME")
-    assert micropython is not None
-    return micropython, load(board).name
-
-
-def sign(
-    made_of: Path | tuple[Path, str],
-    out: Path,
-    *,
-    number: int | None,
-    version: str | None,
-    expires_days: int | None,
-    rotate: bool,
-    as_json: bool,
+@_release.command("sign")
+def release_sign(
+    out: Annotated[Path, typer.Option(help="file for the release")],
+    image: Annotated[Path | None, typer.Option(help="the .littlefs file that `vigil image` has made")] = None,
+    micropython: Annotated[Path | None, typer.Option(help="instead: an application image of MicroPython")] = None,
+    board: Annotated[str | None, typer.Option(help="for which board that one is")] = None,
+    number: Annotated[int | None, typer.Option(help="above all before (minutes since 1970, without)")] = None,
+    name: Annotated[str | None, typer.Option("--version", help="for people (the image's own, without)")] = None,
+    expires: Annotated[int | None, typer.Option(help="days in which a device may take it (for ever, without)")] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="it brings devices your next release key")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """The command. A number that is not named is the minutes since 1970: it rises by itself."""
+    """Make a release of an image, or of MicroPython itself, signed with your release key."""
+    made_of = _material(image, micropython, board)
+    from host_tools import paths
+    from host_tools.trust.keys import NEXT, SigningKeys, from_user
     from host_tools.updates import release
 
-    if expires_days is not None and expires_days <= 0:
-        raise UserError(f"a release that expires in {expires_days} days is of no use", "name a number above 0")
+    if expires is not None and expires <= 0:
+        raise UserError(f"a release that expires in {expires} days is of no use", "name a number above 0")
     keys = SigningKeys(paths.keys_dir(), from_user)
     if not keys.has("release"):
         raise UserError(f"there is no release key in `{keys.folder}`", "vigil provision makes it; VIGIL_HOME names it")
     now_ms = time.time_ns() // 1_000_000
     number = now_ms // 60_000 if number is None else number
-    expires_ms = None if expires_days is None else now_ms + expires_days * _DAY_MS
+    expires_ms = None if expires is None else now_ms + expires * _DAY_MS
     if isinstance(made_of, tuple):
         if rotate:
             raise UserError("a release of MicroPython brings no key", "sign one of an image with --rotate")
         file, board = made_of
-        about = {"number": number, "version": version or file.stem, "model": board, "expires_ms": expires_ms}
+        about = {"number": number, "version": name or file.stem, "model": board, "expires_ms": expires_ms}
         made = release.of_micropython(file, keys.private("release"), **about)
     else:
         next_key = keys.public(NEXT) if rotate else None
-        about = {"number": number, "version": version, "expires_ms": expires_ms, "next_key": next_key}
+        about = {"number": number, "version": name, "expires_ms": expires_ms, "next_key": next_key}
         made = release.of_image(made_of, keys.private("release"), **about)
     try:
         out.write_bytes(made.encoded())
@@ -87,17 +84,33 @@ def sign(
         print("it brings a new release key: when every device has confirmed it, vigil release rotate")
 
 
-def push(
-    file: Path,
-    *,
-    device: str | None,
-    cohort: str | None,
-    percent: float,
-    state: Path | None,
-    as_json: bool,
+def _material(image: Path | None, micropython: Path | None, board: str | None) -> Path | tuple[Path, str]:
+    """What a release is made of: an image, or (MicroPython's application, board). UserError where it is neither."""
+    if (image is None) == (micropython is None):
+        raise UserError("it is not clear what to release", "name one of --image and --micropython")
+    if image is not None:
+        return image
+    from host_tools.board import load
+
+    if board is None:
+        raise UserError("an application of MicroPython is for one kind of board", "--board NAME")
+    assert micropython is not None
+    return micropython, load(board).name
+
+
+@_release.command("push")
+def release_push(
+    file: Annotated[Path, typer.Argument(help="a release that `vigil release sign` has made")],
+    device: Annotated[str | None, typer.Option(help="name, id, or the beginning of an id")] = None,
+    cohort: Annotated[str | None, typer.Option(help="a group of devices; `all`: every device")] = None,
+    percent: Annotated[float, typer.Option(help="share of them; the same ones first each time")] = 100,
+    state: options.State = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """The command: offer a release to a device, to a cohort, or to a share of either."""
+    """Offer a release; each device fetches it from the running gateway, tries it, and stays or goes back."""
+    from host_tools.trust.home import Home
     from host_tools.updates import release
+    from host_tools.updates.rollout import Pushes, in_share
 
     if (device is None) == (cohort is None):
         raise UserError("it is not clear for whom this release is", "name one of --device and --cohort (`all`: all)")
@@ -133,8 +146,12 @@ def _chosen(register: Register, pushes: Pushes, device: str | None, cohort: str 
     return [d for d in everyone if d.device in members]
 
 
-def status(state: Path | None, *, as_json: bool) -> None:
-    """The command."""
+@_release.command("status")
+def release_status(state: options.State = None, as_json: options.AsJson = False) -> None:
+    """How the newest update of each device stands: offered, fetching, trial, confirmed, rolled back or refused, why."""
+    from host_tools.trust.home import Home
+    from host_tools.updates.rollout import Pushes
+
     with Home(state) as home:
         names = {device.device: device.name for device in home.register.all()}
         found = Pushes(home.store).all()
@@ -151,13 +168,26 @@ def status(state: Path | None, *, as_json: bool) -> None:
     Console().print(table)
 
 
-def cohort(name: str, add: list[str], remove: list[str], state: Path | None, *, as_json: bool) -> None:
-    """The command."""
+@_release.command("cohort")
+def release_cohort(
+    name: Annotated[str, typer.Argument(help="of the cohort")],
+    add: Annotated[list[str] | None, typer.Option(help="a device; may be given again")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="a device; may be given again")] = None,
+    state: options.State = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a cohort, or change who is in it."""
+    from host_tools.trust.home import Home
+    from host_tools.trust.registry import NAME
+    from host_tools.updates.rollout import Pushes
+
     if not NAME.fullmatch(name) or name == "all":
         raise UserError(f"`{name}` is not a name for a cohort", "up to 40 letters, digits, blanks, dots and dashes")
     with Home(state) as home:
         find = home.register.find
-        members = Pushes(home.store).group(name, [find(d).device for d in add], [find(d).device for d in remove])
+        members = Pushes(home.store).group(
+            name, [find(d).device for d in add or []], [find(d).device for d in remove or []]
+        )
         names = {device.device: device.name for device in home.register.all()}
     if as_json:
         print(json.dumps(members))
@@ -165,8 +195,17 @@ def cohort(name: str, add: list[str], remove: list[str], state: Path | None, *, 
     print(f"{name}: {', '.join(names.get(device, device) for device in members) or 'nobody'}")
 
 
-def rotate(state: Path | None, *, yes: bool) -> None:
-    """The command: the release key that devices have learned becomes the one that signs, and is pinned from now on."""
+@_release.command("rotate")
+def release_rotate(
+    state: options.State = None,
+    yes: Annotated[bool, typer.Option("--yes", help="also where devices have not confirmed")] = False,
+) -> None:
+    """Sign with the next release key from now on, once every device has confirmed a release that brings it."""
+    from host_tools import paths
+    from host_tools.trust.home import Home
+    from host_tools.trust.keys import NEXT, SigningKeys, from_user
+    from host_tools.updates.rollout import Pushes
+
     keys = SigningKeys(paths.keys_dir(), from_user)
     if not keys.has(NEXT):
         raise UserError(

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from host_tools.ble import command as ble_command
 from host_tools.ble import link as ble_link
+from host_tools.ble import visit
 from host_tools.cli import app
 from host_tools.errors import UserError
 from host_tools.eventlog import EventLog
@@ -56,7 +56,7 @@ def test_a_journal_is_emptied_into_the_store(tmp_path):
             stop()
 
         source.stop = leave
-        taken = ble_command.empty(source, store, 12.0)
+        taken = visit.empty(source, store, 12.0)
         assert taken == {"verified": 12, "duplicates": 0, "rejected": 0}
         assert re.search(r"LEFT 0 ", opened[0].log) and "connected" in events
 
@@ -72,10 +72,10 @@ def test_scan_and_watch_in_words_and_json(monkeypatch):
         return [ble_link.Found("AA:BB", "strap", -60, ("180d",))] if everything else []
 
     async def listen(address, seconds, say, only=(), backend=None):
-        say(0x2A37, ble_command_value())
+        say(0x2A37, heart_rate())
 
     monkeypatch.setattr(ble_link, "scan", scan)
-    monkeypatch.setattr(ble_command, "listen", listen)
+    monkeypatch.setattr(visit, "listen", listen)
     run = CliRunner().invoke
     assert "no monitor advertises" in run(app, ["ble", "scan"]).output
     assert "AA:BB   -60 dBm  strap" in run(app, ["ble", "scan", "--all"]).output
@@ -86,7 +86,7 @@ def test_scan_and_watch_in_words_and_json(monkeypatch):
     assert said["bpm"] == 61 and said["characteristic"] == "2a37"
 
 
-def ble_command_value():
+def heart_rate():
     from host_tools.ble import gatt
 
     return gatt.HeartRate(61, True, None, (0.98,))
@@ -161,9 +161,9 @@ def test_a_release_is_installed(tmp_path, monkeypatch, state, why, says):
 
         if says:
             with pytest.raises(UserError, match=says):
-                ble_command.install(radio, home, made, say, 20)
+                visit.install(radio, home, made, say, 20)
         else:
-            assert ble_command.install(radio, home, made, say, 20).state == "confirmed"
+            assert visit.install(radio, home, made, say, 20).state == "confirmed"
         assert radios[0].fetched == made.bundle and seen == sorted(seen)
 
 
@@ -172,10 +172,10 @@ def test_wrong_uses(monkeypatch):
         raise OSError("no adapter")
 
     with pytest.raises(UserError, match="no adapter"):
-        ble_command._run(no_radio())
+        visit.run(no_radio())
 
     async def too_late():
         raise TimeoutError
 
     with pytest.raises(UserError, match="no answer in time"):
-        ble_command._run(too_late())
+        visit.run(too_late())

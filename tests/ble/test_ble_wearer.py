@@ -9,8 +9,8 @@ from bleak import BleakClient, BleakScanner
 
 from boards.virtual.radio import Central
 from host_tools.ble import gatt
-from host_tools.ble.command import listen
 from host_tools.ble.link import scan
+from host_tools.ble.visit import listen
 from host_tools.ingest.store import Store, sqlite_url
 from tests.ble.bleak_bumble import client_of, scanner_of
 from tests.ble.test_ble_drain import Hub

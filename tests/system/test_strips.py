@@ -138,10 +138,13 @@ def test_what_is_written_can_be_read(stored, tmp_path):
 def test_command(stored, tmp_path, capsys):
     _, folder = stored
     with pytest.raises(SystemExit):
-        cli.main(["waveforms", "--state", str(folder), "--out", str(tmp_path / "w"), "--json"])
+        cli.main(["waveform", "save", "--state", str(folder), "--out", str(tmp_path / "w"), "--json"])
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["source"], one["why"]) for one in told] == [("ecg", "ventricular run"), ("ppg", "ventricular run")]
     assert len(list((tmp_path / "w").glob("*.csv"))) == 2
+    with pytest.raises(SystemExit):
+        cli.main(["waveform", "list", "--state", str(folder), "--json"])
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [one | {"file": ""} for one in told]
 
 
 GOOD = [1, [0], 1, 1, 0, [[0, 4000, 0, bytes.fromhex("0000000005") + bytes(2)]]]

@@ -1,4 +1,4 @@
-"""`vigil convert`, `plot` and `record`, and the options by which a user says what a file does not."""
+"""`vigil convert`, `plot`, `record` and `data`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from typing import Annotated
 
 import typer
 
+from host_tools import options
 from host_tools.errors import UserError
 
-Fs = Annotated[float | None, typer.Option("--fs", help="sample rate in Hz, where the file does not say it")]
-Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=NAME or number, e.g. ecg=Lead_II; again")]
-Units = Annotated[list[str] | None, typer.Option("--unit", help="ROLE=UNIT, e.g. ecg=uV or t=ms; again")]
-_AsJson = Annotated[bool, typer.Option("--json", help="for machines: JSON")]
+app = typer.Typer()
 
 
+@app.command()
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="WFDB, EDF+, BDF+, csv or npz")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="NAME.hea, .edf, .bdf, .csv or .npz")],
-    fs: Fs = None,
-    column: Columns = None,
-    unit: Units = None,
+    fs: options.Fs = None,
+    column: options.Columns = None,
+    unit: options.Units = None,
     force: Annotated[bool, typer.Option("--force", help="write over what is there")] = False,
-    as_json: _AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Copy a recording into another format, bit for bit where that can hold it; what is lost is said."""
     from host_tools import recordings
-    from host_tools.recordings import roles
-    from host_tools.recordings.signals import options
+    from host_tools.recordings import roles, signals
 
-    chosen = options(fs, column, unit)
+    chosen = signals.options(fs, column, unit)
     if target.exists() and not force:
         raise UserError(f"`{target}` is there already", "--force writes over it")
     file = recordings.read(source, chosen)
@@ -44,6 +42,7 @@ def convert(
         print(f"not in the copy: {sentence}" if lost else sentence)
 
 
+@app.command()
 def plot(
     file: Annotated[Path, typer.Argument(help="any recording")],
     out: Annotated[Path | None, typer.Option(help="picture: .png, .svg or .pdf (FILE.png, without)")] = None,
@@ -51,18 +50,18 @@ def plot(
     seconds: Annotated[float, typer.Option(help="of the strip, at most 60")] = 10.0,
     reference: Annotated[Path | None, typer.Option(help="annotated beats to mark")] = None,
     engine: Annotated[str, typer.Option(help="micropython, micropython-bytecode or cpython")] = "micropython",
-    fs: Fs = None,
-    column: Columns = None,
-    unit: Units = None,
-    as_json: _AsJson = False,
+    fs: options.Fs = None,
+    column: options.Columns = None,
+    unit: options.Units = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Draw a strip on ECG paper (25 mm/s, 10 mm/mV), light and motion below, with the beats that the firmware finds."""
     from host_tools import recordings
     from host_tools.recordings import plot as drawing
+    from host_tools.recordings import signals
     from host_tools.recordings.reference import attach
-    from host_tools.recordings.signals import options
 
-    chosen = options(fs, column, unit)
+    chosen = signals.options(fs, column, unit)
     recording = recordings.load(file, chosen)
     if reference is not None:
         attach(recording, reference, chosen)
@@ -74,6 +73,7 @@ def plot(
     print(f"{path}: {len(said['beats_s'])} beats, {len(said['pulses_s'])} pulses; {', '.join(said['readings'])}")
 
 
+@app.command()
 def record(
     out: Annotated[Path, typer.Option(help="folder for WFDB, csv and the readings")],
     port: Annotated[
@@ -81,8 +81,8 @@ def record(
     ] = None,
     seconds: Annotated[int | None, typer.Option(help="of a board (60); of the gateway: the newest only", min=1)] = None,
     device: Annotated[str | None, typer.Option(help="id of a device that the gateway knows (all, without)")] = None,
-    state: Annotated[Path | None, typer.Option(help="folder of the gateway (your own, without)")] = None,
-    as_json: _AsJson = False,
+    state: options.State = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Keep raw samples and derived readings: of a board on a port, or of what devices have sent to the gateway."""
     from host_tools.recordings import capture
@@ -116,7 +116,15 @@ def record(
             print(f"  {file}")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put the three commands beside the others."""
-    for command in (convert, plot, record):
-        app.command()(command)
+@app.command()
+def data(as_json: options.AsJson = False) -> None:
+    """Which recordings are known, which are here, and how to get the others."""
+    from host_tools.datasets import data_sets, table
+
+    sets = data_sets()
+    if as_json:
+        print(json.dumps(sets, indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(table(sets))

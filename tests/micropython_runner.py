@@ -4,6 +4,7 @@ The same files run under pytest on CPython; they use nothing but assert. Prints 
 `ran N`, and ends with status 1 when any failed.
 """
 
+import gc
 import sys
 
 try:
@@ -19,6 +20,7 @@ ran = failed = 0
 for name in sorted(dir(module)):
     if name.startswith("test_"):
         ran += 1
+        gc.collect()
         try:
             getattr(module, name)()
         except Exception as e:

@@ -84,10 +84,10 @@ def heap_bytes(kb_of_64_bit: int) -> int:
     return round(kb_of_64_bit * 1024 * (SHARE_OF_32_BIT if _about(micropython())[1] == 4 else 1))
 
 
-def compile_sources(out: Path, sources: Mapping[str, str], *, march: str | None) -> None:
-    """Compile `sources`, text by path (`vigil/core/log.py`), into `out` as .mpy (-O3).
+def compile_sources(out: Path, sources: Mapping[str, str], *, march: str | None, level: int = 3) -> None:
+    """Compile `sources`, text by path (`vigil/core/log.py`), into `out` as .mpy.
 
-    march None removes the viper decorators: plain bytecode, which any port runs. Raises UserError with the
+    level is mpy-cross's -O: 3 leaves out asserts and line numbers, 0 nothing. march None removes the viper decorators: plain bytecode, which any port runs. Raises UserError with the
     compiler's words when a file does not compile.
     """
     for name, text in sorted(sources.items()):
@@ -95,7 +95,7 @@ def compile_sources(out: Path, sources: Mapping[str, str], *, march: str | None)
         target.parent.mkdir(parents=True, exist_ok=True)
         if march is None:
             text = _DECORATOR.sub(lambda m: "\n" * m.group().count("\n"), text)
-        command = [mpy_cross(), "-O3", "-s", name, "-o", str(target)]
+        command = [mpy_cross(), f"-O{level}", "-s", name, "-o", str(target)]
         command += [f"-march={march}"] if march else []
         done = subprocess.run([*command, "-"], input=text, text=True, capture_output=True)
         if done.returncode:
@@ -128,9 +128,9 @@ def compiled(engine: str = "viper") -> Path:
     return cached(fold_all(read_tree(FIRMWARE)), march=march_of(engine))
 
 
-def cached(sources: Mapping[str, str], *, march: str | None) -> Path:
+def cached(sources: Mapping[str, str], *, march: str | None, level: int = 3) -> Path:
     """Folder with `sources` compiled; made once and kept by the hash of what goes into it."""
-    digest = hashlib.sha256(f"{march} {mpy_cross()}".encode())
+    digest = hashlib.sha256(f"{march} -O{level} {mpy_cross()}".encode())
     for name, text in sorted(sources.items()):
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
     out = cache_dir() / "mpy" / digest.hexdigest()[:24]
@@ -138,7 +138,7 @@ def cached(sources: Mapping[str, str], *, march: str | None) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             tree = Path(scratch) / "tree"
-            compile_sources(tree, sources, march=march)
+            compile_sources(tree, sources, march=march, level=level)
             try:
                 tree.rename(out)
             except OSError:  # somebody else made the same tree meanwhile

@@ -87,8 +87,9 @@ def heap_bytes(kb_of_64_bit: int) -> int:
 def compile_sources(out: Path, sources: Mapping[str, str], *, march: str | None, level: int = 3) -> None:
     """Compile `sources`, text by path (`vigil/core/log.py`), into `out` as .mpy.
 
-    level is mpy-cross's -O: 3 leaves out asserts and line numbers, 0 nothing. march None removes the viper decorators: plain bytecode, which any port runs. Raises UserError with the
-    compiler's words when a file does not compile.
+    level is mpy-cross's -O: 3 leaves out asserts and line numbers, 0 nothing. march None removes the viper
+    decorators: plain bytecode, which any port runs. Raises UserError with the compiler's words when a file does
+    not compile.
     """
     for name, text in sorted(sources.items()):
         target = (out / name).with_suffix(".mpy")

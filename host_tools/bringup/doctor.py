@@ -180,15 +180,15 @@ def _resources(board: OnBoard) -> list[Finding]:
 
 def _history(board: OnBoard) -> list[Finding]:
     """What it complained of before it was interrupted, and its last crash."""
-    found = [
-        Finding(
-            "link" if area == "link" else "complaint",
-            ODD,
-            f"its last complaint of {area}: {words}",
-            "an unreachable gateway: does `vigil gateway` run there?" if area == "link" else "",
-        )
-        for area, words in sorted(board.about["recent"].items())
-    ]
+    found = []
+    for area, words in sorted(board.about["recent"].items()):
+        code, hint = "complaint", ""
+        if area == "link" and "our certificate" in words:
+            code = "refused"
+            hint = "is it revoked? vigil device show NAME says so; else: vigil device rotate NAME --port PORT"
+        elif area == "link":
+            code, hint = "link", "an unreachable gateway: does `vigil gateway` run there?"
+        found.append(Finding(code, ODD, f"its last complaint of {area}: {words}", hint))
     if board.said["fs"]:
         crash = board.call("crash")
         if crash:

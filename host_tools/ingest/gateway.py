@@ -266,12 +266,20 @@ class Config:
     client_id: str = "gateway"
     silence_s: int = 60  # a device that says nothing for so long is an event
     listen: str = ""  # host:port of a broker of our own (host_tools.ingest.embedded); empty: it is somebody else's
+    responder: str = "127.0.0.1:8884"  # where that one asks which certificates are revoked; empty: it does not
 
     @classmethod
-    def for_state(cls, state: Path, *, broker: str, ca: Path, certificate: Path, key: Path, listen: str = "") -> Config:
+    def for_state(
+        cls, state: Path, *, broker: str, ca: Path, certificate: Path, key: Path, listen: str = "", responder: str = ""
+    ) -> Config:
         """The configuration of a gateway whose database is in a state folder."""
         store = sqlite_url(state / "vigil.db")
-        return cls(broker, store, str(ca), str(certificate), str(key), listen=listen)
+        return cls(broker, store, str(ca), str(certificate), str(key), listen=listen, responder=responder)
+
+    @property
+    def responder_url(self) -> str:
+        """What a device's certificate names as the place to ask whether it is revoked; empty: none."""
+        return f"http://{self.responder}" if self.listen and self.responder else ""
 
     def write(self, path: Path) -> None:
         """Write as TOML."""

@@ -23,8 +23,10 @@ from host_tools.trust.verify import DeviceState, Outcome
 
 SCHEMA = 2
 DRIFT = 10_000  # a device's clock is off by at most one ms in so many (vigil.link.utc)
-# Lines of the audit that are no refusals.
-EVENTS = ("silent", "heard again", *(f"update {what}" for what in ("offered", "confirmed", "rolled back", "refused")))
+# Lines of the audit that are no refusals of an envelope.
+REFUSED_HANDSHAKE = "handshake ended"
+_UPDATES = tuple(f"update {what}" for what in ("offered", "confirmed", "rolled back", "refused"))
+EVENTS = ("silent", "heard again", REFUSED_HANDSHAKE, *_UPDATES)
 EXCERPT_BYTES = 256  # of a refused message: enough to recognise it, too little to fill a disk with
 _BUSY_MS = 1000  # how long SQLite itself waits for a lock; the gateway's back-off takes over after that
 

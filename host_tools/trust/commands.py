@@ -91,6 +91,7 @@ def device_show(who: _Who, state: options.State = None, as_json: options.AsJson 
         "public key": device.public_key.hex(),
         "added": _day(device.added_ms),
         "last seen": _ago(device.last_seen_ms),
+        "refused in TLS": _ago(device.refused_ms) if device.refused_ms else None,
         "envelopes": str(device.envelopes),
         "certificate": device.certificate,
         "certificate ends": _end(device),

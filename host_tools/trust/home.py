@@ -40,6 +40,7 @@ class Home(AbstractContextManager):
         if not self.config_path.exists():
             self._make(port)
         self.config = Config.read(self.config_path)
+        self.authority.responder_url = self.config.responder_url
         self.store = Store(self.config.store)
         self.register = Register(self.store)
 
@@ -51,6 +52,7 @@ class Home(AbstractContextManager):
         private_folder(self.state)
         self.authority.open()
         self.authority.server()
+        self.authority.responder()
         certificate, key = self.authority.client(GATEWAY)
         config = Config.for_state(
             self.state.absolute(),
@@ -59,6 +61,7 @@ class Home(AbstractContextManager):
             certificate=certificate,
             key=key,
             listen=f"0.0.0.0:{port}",
+            responder=f"127.0.0.1:{port + 1}",
         )
         config.write(self.config_path)
 

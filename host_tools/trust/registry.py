@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from host_tools.errors import UserError
-from host_tools.ingest.store import Store, devices, envelopes, metadata, now_ms
+from host_tools.ingest.store import REFUSED_HANDSHAKE, Store, audit, devices, envelopes, metadata, now_ms
 
 NAME = re.compile(r"[^\W_][\w .-]{0,39}")  # of a device, for people
 
@@ -48,6 +48,7 @@ class Device:
     added_ms: int
     revoked_ms: int | None
     last_seen_ms: int | None
+    refused_ms: int | None  # when the broker last ended a handshake of its; said once an hour
     certificate: str | None
     certificate_end_ms: int | None
     successor: str | None
@@ -73,10 +74,17 @@ class Register:
             .group_by(envelopes.c.device)
             .subquery()
         )
+        refused = (
+            sa.select(audit.c.device_claimed.label("device"), sa.func.max(audit.c.time_ms).label("refused_ms"))
+            .where(audit.c.reason == REFUSED_HANDSHAKE)
+            .group_by(audit.c.device_claimed)
+            .subquery()
+        )
         query = (
-            sa.select(devices, provisioned, seen.c.last_seen_ms, seen.c.envelopes)
+            sa.select(devices, provisioned, seen.c.last_seen_ms, seen.c.envelopes, refused.c.refused_ms)
             .outerjoin(provisioned, provisioned.c.device == devices.c.device)
             .outerjoin(seen, seen.c.device == devices.c.device)
+            .outerjoin(refused, refused.c.device == devices.c.device)
         )
         with self._store.engine.connect() as connection:
             found = [_device(row._mapping) for row in connection.execute(query)]
@@ -165,6 +173,14 @@ class Register:
             row = {"revoked_ms": now_ms(), "pending": None, "pending_end_ms": None, "successor": successor}
             connection.execute(provisioned.update().where(provisioned.c.device == device).values(row))
 
+    def note_refused(self, serial: int) -> str:
+        """Audit that a handshake with this certificate was ended; the device that holds it, "" where none does."""
+        query = sa.select(provisioned.c.device).where(provisioned.c.certificate.endswith(f":{serial:016x}"))
+        with self._store.transaction() as transaction:
+            device = transaction.connection.scalar(query) or ""
+            transaction.note(device, REFUSED_HANDSHAKE, f"certificate {serial:016x}")
+        return device
+
     def admitted(self) -> dict[str, tuple[str, ...]]:
         """Device id to the names of the certificates with which it may connect now."""
         query = (
@@ -196,6 +212,7 @@ def _device(row) -> Device:
         added_ms=row[devices.c.added_ms],
         revoked_ms=row[provisioned.c.revoked_ms],
         last_seen_ms=row["last_seen_ms"],
+        refused_ms=row["refused_ms"],
         certificate=row[provisioned.c.certificate],
         certificate_end_ms=row[provisioned.c.certificate_end_ms],
         successor=row[provisioned.c.successor],

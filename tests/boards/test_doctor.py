@@ -59,6 +59,8 @@ CASES = [
     ("flash full", {}, "good", {}, {"lies": {"flash": lambda said: [True, 9_000]}}, ["flash"]),
     ("flash worn out", {}, "good", {}, {"lies": {"flash": lambda said: [False, 900_000]}}, ["flash", "flash-bad"]),
     ("the link failed", {}, "good", {}, {"about": {"recent": {"link": "TCP: ECONNREFUSED"}}}, ["link"]),
+    ("the broker refused it", {}, "good", {},
+     {"about": {"recent": {"link": "securing: alert: our certificate is revoked or expired"}}}, ["refused"]),
     ("it crashed", {}, "good", {}, {"lies": {"crash": lambda said: "publish\nTraceback\nOSError: 28"}}, ["crash"]),
 ]  # fmt: skip
 

@@ -57,6 +57,8 @@ def damage(name):
         key.chmod(0o640)
     elif name == "half":
         (folder / "ca.pem").unlink()
+    elif name == "elsewhere":
+        key.unlink()
     elif name == "not a key":
         key.write_bytes(b"milk, eggs\n")
     elif name == "not a certificate":
@@ -72,6 +74,7 @@ WRONG = [
     ("no passphrase", b"one", None, "the authority is encrypted and there is no passphrase"),
     ("loose", None, None, "others on this machine may read"),
     ("half", None, None, "is incomplete: ca.key and ca.pem belong together"),
+    ("elsewhere", None, None, "the authority's key is not here"),
     ("not a key", None, None, "is not a private key"),
     ("not a certificate", None, None, "is not a certificate"),
     ("another pair", None, None, "are not a pair"),

@@ -17,7 +17,8 @@ from stand_in import Peer, until
 
 from host_tools import children
 from host_tools.ingest.broker import GATEWAY, Broker
-from host_tools.trust.pki import SERVER_NAME, Authority
+from host_tools.trust.ocsp import Answers, Responder
+from host_tools.trust.pki import SERVER_NAME, Authority, certificate_name
 from host_tools.virtual import interpreter
 from vigil.wire import ack
 
@@ -218,8 +219,8 @@ REFUSED = [
     # what is wrong, how the device is made, what its log says
     ("the broker has another authority", lambda b, o: {"ca_der": o.ca_der}, "securing: The certificate is not"),
     ("the broker has another name", lambda b, o: {"server_name": "elsewhere.example"}, "securing: The certificate Com"),
-    ("our authority is not the broker's", lambda b, o: {"certificate": o.device(ID)}, "our certificate is expired"),
-    ("our certificate has expired", lambda b, o: {"certificate": _expired(b.authority)}, "our certificate is expired"),
+    ("our authority is not the broker's", lambda b, o: {"certificate": o.device(ID)}, "our certificate is revoked"),
+    ("our certificate has expired", lambda b, o: {"certificate": _expired(b.authority)}, "our certificate is revoked"),
     ("the broker does not know us", lambda b, o: {"name": "0123456789abcdef"}, "greeting: "),
 ]
 
@@ -234,6 +235,37 @@ def test_refusals_are_named_and_waited_out(broker, tmp_path, make, says):
     assert report["connects"] == 0 and report["pending"] == 1
     assert 2 <= log.count("warn link: ") <= 7, log  # it tries again, and not without pause
     assert "Traceback" not in log
+
+
+def test_a_revoked_device_is_refused_in_the_handshake_and_loses_nothing(tmp_path):
+    """Thrown out while it sends, then refused by an alert; what it has measured stays, and would still be good."""
+    broker = Broker(tmp_path / "broker", Authority(tmp_path / "pki"))
+    broker.asks_responder = True
+    address = f"127.0.0.1:{children.free_port()}"
+    broker.authority.responder_url = f"http://{address}"
+    certificate = broker.authority.device(ID)
+    broker.authority.responder_url = ""
+    admitted = {ID: (certificate_name(certificate[0]),)}
+    broker.admit(admitted)
+    with broker, Responder(Answers(broker.authority, broker.admits), address):
+        gateway = Gateway(broker, tmp_path)
+        try:
+            gateway.acknowledges = False
+            device = Device(broker, tmp_path, certificate=certificate)
+            device.start(20, 6)
+            until(lambda: len(gateway.seen) > 4)
+            broker.admit({})
+            log, report = device.end()
+            assert "online: closed by the broker" in log and "Traceback" not in log, log
+            assert "securing: MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE" in log and "our certificate is revoked" in log, log
+            assert report["connects"] == 1 and report["pending"] == 20, log
+            gateway.acknowledges = True
+            broker.admit(admitted)
+            device.start(0, 30)
+            log, report = device.end()
+            assert report["pending"] == 0 and set(gateway.seen) == set(range(1, 21)), log
+        finally:
+            gateway.close()
 
 
 def test_nobody_there(broker, tmp_path):

@@ -1,6 +1,8 @@
 """What becomes of a revoked device, a rotated certificate, a stolen one: a real broker, a real gateway, measured."""
 
+import dataclasses
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -20,18 +22,27 @@ from host_tools.trust.keys import nobody
 from host_tools.trust.pki import certificate_end_ms, certificate_name
 
 THROWN_OUT_S = 2.0
+CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x"
 
 
 class World:
-    """`vigil gateway` of a user, and devices that were provisioned for it. Has what a Peer needs of a broker."""
+    """`vigil gateway` of a user, and devices that were provisioned for it. Has what a Peer needs of a broker.
+
+    on_responder(port): called before the gateway starts, with the port of who tells its broker of revocations.
+    """
 
     server_name = "localhost"
 
-    def __init__(self, folder):
+    def __init__(self, folder, on_responder=lambda port: None):
         self._folder = folder
         self.port = children.free_port()
         self.home = Home(make=True, port=self.port, passphrase=nobody)
         self.authority = self.home.authority
+        responder_port = children.free_port()
+        config = dataclasses.replace(self.home.config, responder=f"127.0.0.1:{responder_port}")
+        config.write(self.home.config_path)
+        self.authority.responder_url = config.responder_url
+        on_responder(responder_port)
         self._log_path = folder / "gateway.log"
         with self._log_path.open("wb") as log:
             command = [sys.executable, "-m", "host_tools.cli", "gateway", "--json"]
@@ -64,6 +75,25 @@ class World:
     def connect(self, pair, client_id):
         self._peers.append(Peer(self, self._folder, None, client_id=client_id, pair=pair))
         return self._peers[-1]
+
+    def handshake(self, pair, version=ssl.TLSVersion.TLSv1_2):
+        """What becomes of a connection with a certificate, and after how many milliseconds."""
+        context = ssl.create_default_context(cafile=str(self.authority.ca_path))
+        context.load_cert_chain(*pair)
+        context.maximum_version = version
+        start_s = time.perf_counter()
+        try:
+            with (
+                socket.create_connection(("localhost", self.port), 5) as plain,
+                context.wrap_socket(plain, server_hostname=self.server_name) as tls,
+            ):
+                tls.settimeout(5)
+                tls.sendall(CONNECT)
+                verdict = "admitted" if tls.recv(4)[3:] == b"\x00" else "refused at its first packet"
+        except ssl.SSLError as e:
+            assert e.reason == "SSLV3_ALERT_BAD_CERTIFICATE", e
+            verdict = "refused in the handshake"
+        return verdict, 1000 * (time.perf_counter() - start_s)
 
     def reasons(self):
         return [(row.device_claimed, row.reason) for row in self.home.store.audit_lines()]
@@ -111,14 +141,15 @@ def test_stolen_certificate(world, anna):
 
 def test_rotated_certificate(world, anna):
     """The old certificate is thrown out and stays out; the new one goes on where it was."""
-    old = world.connect(world.enrol(anna, "Anna"), "old")
+    before = world.enrol(anna, "Anna")
+    old = world.connect(before, "old")
     assert not refused(old)
     old.publish(f"v1/{anna.device_id}/r", anna.seal())
     until(lambda: world.stored(anna) == [0])
     fresh = world.connect(world.enrol(anna, "Anna"), "new")
     assert not refused(fresh)
-    until(lambda: refused(old), 10)
-    assert not old.client.is_connected()
+    until(lambda: not old.client.is_connected(), 10)
+    assert world.handshake(before)[0] == "refused in the handshake"
     fresh.publish(f"v1/{anna.device_id}/r", anna.seal())
     until(lambda: world.stored(anna) == [0, 1])
 
@@ -130,14 +161,57 @@ def test_revoked_device(world, anna):
     device, other = world.connect(pair, "anna"), world.connect(world.enrol(ben, "Ben"), "ben")
     device.publish(f"v1/{anna.device_id}/r", anna.seal())
     until(lambda: world.stored(anna) == [0])
+    taken = [world.handshake(pair) for _ in range(9)]
+    assert {verdict for verdict, _ in taken} == {"admitted"}
     start_s = time.monotonic()
     world.home.register.revoke(anna.device_id)
     until(lambda: not device.client.is_connected(), 5)
     out_s = time.monotonic() - start_s
-    print(f"thrown out after {1000 * out_s:.0f} ms")
+    connect_ms = sorted(ms for _, ms in taken)[4]
+    print(f"{connect_ms:.1f} ms a connection; thrown out, and refused from then on, after {1000 * out_s:.0f} ms")
     assert out_s < THROWN_OUT_S
-    assert refused(world.connect(pair, "again"))
+    assert world.handshake(pair)[0] == "refused in the handshake"
+    assert world.handshake(pair, ssl.TLSVersion.TLSv1_3)[0] == "refused in the handshake"
     assert other.client.is_connected() and len(other.verdicts) == 1
+    until(lambda: (anna.device_id, "handshake ended") in world.reasons())  # its owner is told, and not each time
+    assert world.reasons().count((anna.device_id, "handshake ended")) == 1
+    known = world.home.register.find("Anna")
+    assert known.state == "revoked" and known.refused_ms >= known.revoked_ms
+    assert world.home.register.find("Ben").refused_ms is None
+    assert world.home.store.counts()["rejected"] == 0
+
+
+def test_a_certificate_from_before_works_and_is_refused_at_its_first_packet(world, anna):
+    """It names nobody whom the broker could ask."""
+    world.authority.responder_url = ""
+    pair = world.enrol(anna, "Anna")
+    taken = [world.handshake(pair) for _ in range(9)]
+    assert {verdict for verdict, _ in taken} == {"admitted"}
+    print(f"{sorted(ms for _, ms in taken)[4]:.1f} ms a connection")
+    world.home.register.revoke(anna.device_id)
+    until(lambda: world.handshake(pair)[0] == "refused at its first packet", 5)
+
+
+def test_nobody_to_ask(tmp_path, monkeypatch, anna):
+    """The responder's port is another's: devices are served, and the second gate refuses what the first cannot."""
+    monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
+    with socket.socket() as taken:
+
+        def take(port):
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+
+        world = World(tmp_path, take)
+        try:
+            assert "responder_unavailable" in world.log()
+            pair = world.enrol(anna, "Anna")
+            device = world.connect(pair, "anna")
+            device.publish(f"v1/{anna.device_id}/r", anna.seal())
+            until(lambda: world.stored(anna) == [0])
+            world.home.register.revoke(anna.device_id)
+            until(lambda: world.handshake(pair)[0] == "refused at its first packet", 5)
+        finally:
+            world.close()
 
 
 def test_revoked_at_verify(world, anna):

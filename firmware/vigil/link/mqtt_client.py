@@ -135,7 +135,7 @@ class MqttClient:
         if state != states.LEAVING:
             self.failure = states.STATE_NAMES[state] + ": " + _reason(error)
             if state == states.SECURING and isinstance(error, OSError) and error.args[0] in _HUNG_UP:
-                self.failure += ", the broker ended the handshake: our certificate is expired or not from its authority"
+                self.failure += ", the broker ended the handshake: our certificate is revoked, expired or not its authority's"
             log(WARN, "link", self.failure)
         return event
 

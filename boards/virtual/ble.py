@@ -19,6 +19,7 @@ _GET_SECRET = 29
 _SET_SECRET = 30
 _BUTTON = 240  # ours: the button "pair" goes down (1) or up (0)
 _DEFAULT_LEN = 20
+_ANSWER_MS = 30000  # real: then the host's process is as good as gone
 
 
 class UUID:
@@ -66,7 +67,7 @@ class BLE:
         self._socket.write(json.dumps(what).encode() + b"\n")
 
     def _line(self):
-        line = self._socket.readline()
+        line = self._poll.poll(_ANSWER_MS) and self._socket.readline()
         if not line:
             raise SystemExit("the radio is gone")  # the host's process ended: so does this device
         return json.loads(line)
@@ -111,9 +112,8 @@ class BLE:
     async def _pump(self):
         while True:
             await _readable(self._socket)
-            while self._poll.poll(0):  # a request may have taken what was there
-                await self._catch_up()
-                self._deliver(self._line())
+            while self._late or self._poll.poll(0):  # asked each time: a handler's request takes what was there
+                self._deliver(self._late.pop(0) if self._late else self._line())
 
     def active(self, active=None):
         """Turn the radio on or off; tell whether it is on."""

@@ -14,8 +14,9 @@ import asyncio
 import contextlib
 import errno
 import json
+import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from bumble.controller import Controller
@@ -34,6 +35,9 @@ _CONNECT, _DISCONNECT, _WRITE, _INDICATED, _MTU, _ENCRYPTED = 1, 2, 3, 20, 21, 2
 _GET_SECRET, _SET_SECRET, _PASSKEY, _BUTTON = 29, 30, 31, 240
 _OUR_KEYS, _PEER_KEYS, _OUR_IDENTITY = 1, 2, 10
 _INPUT, _DISPLAY, _COMPARE = 2, 3, 4
+_ANSWER_S = 10  # of the device, to a question
+_PASSKEY_S = 60  # of the device's wearer
+_STOP_S = 2
 _IO = (
     PairingDelegate.DISPLAY_OUTPUT_ONLY,
     PairingDelegate.DISPLAY_OUTPUT_AND_YES_NO_INPUT,
@@ -129,7 +133,7 @@ class _Pairing(PairingDelegate):
     async def _action(self, action: int, number: int = 0) -> int:
         answer = self._radio.passkeys[self._connection.handle] = asyncio.get_running_loop().create_future()
         self._radio.event(_PASSKEY, self._connection.handle, action, number)
-        return await answer
+        return await asyncio.wait_for(answer, _PASSKEY_S)
 
     async def compare_numbers(self, number: int, digits: int) -> bool:
         """Both see a number."""
@@ -199,9 +203,9 @@ class Central(PairingDelegate):
 async def _stop(link: LocalLink, device: Device) -> None:
     for connection in list(device.connections.values()):
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(connection.disconnect(), 2)
+            await asyncio.wait_for(connection.disconnect(), _STOP_S)
     with contextlib.suppress(Exception):
-        await device.stop_advertising()
+        await asyncio.wait_for(device.stop_advertising(), _STOP_S)
     controller = device.virtual_controller  # type: ignore[attr-defined]
     if controller in link.controllers:
         link.remove_controller(controller)
@@ -211,9 +215,18 @@ class Radio(contextlib.AbstractAsyncContextManager):
     """Air (`link`) and the place where a virtual device finds its radio (`address`, for VIGIL_RADIO).
 
     interval_ms, packets: of the connection. buffers: of the device's stack, for notifications. notified: of those sent.
+    losses: a number for each connection that is used, of notifications and writes until the air loses it; then it holds.
     """
 
-    def __init__(self, *, mac: str = "F0:11:22:33:44:01", interval_ms: float = 30, packets: int = 6, buffers: int = 12):
+    def __init__(
+        self,
+        *,
+        mac: str = "F0:11:22:33:44:01",
+        interval_ms: float = 30,
+        packets: int = 6,
+        buffers: int = 12,
+        losses: Iterable[int] = (),
+    ):
         self.link = LocalLink()
         self.settings: dict[str, Any] = {}
         self.secrets = _Secrets(self)
@@ -226,8 +239,12 @@ class Radio(contextlib.AbstractAsyncContextManager):
         self._interval_s = interval_ms / 1000
         self._packets = packets
         self._buffers = buffers
+        self._losses = iter(losses)
+        self._carries: dict[int, float] = {}  # connection to what it carries until it is lost
+        self.lost = 0
         self._asking = asyncio.Lock()
         self._answer: asyncio.Future | None = None
+        self._missed = 0  # answers that came too late, or will
         self._writer: asyncio.StreamWriter | None = None
         self._attributes: dict[int, Any] = {}
         self._waiting: dict[int, list] = {}
@@ -264,7 +281,23 @@ class Radio(contextlib.AbstractAsyncContextManager):
                 return None
             self._answer = asyncio.get_running_loop().create_future()
             self.event(code, *data)
-            return await asyncio.wait_for(self._answer, 10)
+            try:
+                return await asyncio.wait_for(self._answer, _ANSWER_S)
+            except BaseException:  # nobody waits for it any more, but it comes, before that to the next question
+                self._missed += 1
+                raise
+
+    def _carry(self, connection: Connection) -> bool:
+        """Count a notification or write. False: the connection was lost by it."""
+        conn = connection.handle
+        if conn not in self._carries:
+            self._carries[conn] = next(self._losses, math.inf)
+        self._carries[conn] -= 1
+        if self._carries[conn]:
+            return True
+        self.lost += 1
+        self._spawn(self._quietly(asyncio.wait_for(connection.disconnect(), _STOP_S)))
+        return False
 
     def _spawn(self, work) -> None:
         task = asyncio.ensure_future(work)
@@ -273,6 +306,7 @@ class Radio(contextlib.AbstractAsyncContextManager):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._missed = 0
         self.settings = {"bond": False, "mitm": False, "io": 3, "le_secure": False, "mtu": 256, "addr_mode": 0}
         self.settings |= {"gap_name": "MPY", "rxbuf": 512}
         requests: asyncio.Queue[dict] = asyncio.Queue()
@@ -283,7 +317,9 @@ class Radio(contextlib.AbstractAsyncContextManager):
             while line := await reader.readline():
                 said = json.loads(line)
                 if "ans" in said:
-                    if self._answer and not self._answer.done():
+                    if self._missed:
+                        self._missed -= 1
+                    elif self._answer and not self._answer.done():
                         self._answer.set_result(said["ans"])
                 else:
                     requests.put_nowait(said)
@@ -292,6 +328,8 @@ class Radio(contextlib.AbstractAsyncContextManager):
         finally:
             work.cancel()
             self._writer = None
+            if self._answer and not self._answer.done():
+                self._answer.set_result(None)
             await asyncio.gather(work, return_exceptions=True)
             await self._off()
             writer.close()
@@ -455,6 +493,9 @@ class Radio(contextlib.AbstractAsyncContextManager):
             for attribute, value in waiting[: self._packets]:
                 await self._need().gatt_server.notify_subscriber(connection, attribute, value)
                 self.notified += 1
+                if not self._carry(connection):
+                    waiting.clear()
+                    return
             del waiting[: self._packets]
         waiting.clear()
 
@@ -477,6 +518,7 @@ class Radio(contextlib.AbstractAsyncContextManager):
     def _written(self, connection: Connection, characteristic: Any, value: bytes) -> None:
         characteristic.held = bytes(value)
         self.event(_WRITE, connection.handle, characteristic.handle, bytes(value))
+        self._carry(connection)
 
     def _connected(self, connection: Connection) -> None:
         conn = connection.handle
@@ -484,6 +526,7 @@ class Radio(contextlib.AbstractAsyncContextManager):
         kind = 0 if connection.peer_address.is_public else 1
         self.advertising = None
         self._waiting.pop(conn, None)
+        self._carries.pop(conn, None)
         pairing = []
 
         def believe(keys: PairingKeys | None) -> None:
@@ -506,7 +549,8 @@ class Radio(contextlib.AbstractAsyncContextManager):
                 self._spawn(encrypted())
 
         def gone(*_reason) -> None:
-            self.passkeys.pop(conn, None)
+            if asked := self.passkeys.pop(conn, None):
+                asked.cancel()
             self.event(_DISCONNECT, conn, kind, address)
 
         connection.on("disconnection", gone)

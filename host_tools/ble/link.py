@@ -1,11 +1,13 @@
 """One Bluetooth connection to one Vigil device, by bleak: its stream, its acknowledgements, its control point.
 
-`backend`, where a function takes one, is bleak's own parameter for another radio than the system's.
+`backend`, where a function takes one, is bleak's own parameter for another radio than the system's. Nothing waits for
+the system's Bluetooth for ever: a request that is not answered in time is a TimeoutError, and its connection is over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +30,10 @@ _COMMAND, _SET, _FORGET = 1, 2, 3
 _VERSION = 1
 _ITEM_BYTES = 41  # of an acknowledgement, at most
 _ACK_HEAD = 12
-_ANSWER_S = 10.0
+ANSWER_S = 10.0  # of one request
+CONNECT_S = 40.0  # with discovery; bleak itself gives a connection 30 s
+_PAIR_S = 90.0  # a person reads a number and types it
+_SILENT_S = 60.0  # an envelope comes each ten seconds, or each burst of the radio
 
 
 def short(uuid: str) -> str:
@@ -61,6 +66,12 @@ async def scan(seconds: float, *, everything: bool = False, backend: Any = None)
     return sorted(found, key=lambda one: -one.rssi)
 
 
+async def disconnect(client: BleakClient) -> None:
+    """End a connection; one that does not end in time is left to the system, which will notice that nobody is there."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(client.disconnect(), ANSWER_S)
+
+
 def _options(backend: Any) -> dict[str, Any]:
     return {"backend": backend} if backend else {}
 
@@ -79,27 +90,43 @@ class BleLink:
         self.bytes = 0  # of notifications of the stream
         self._writes: asyncio.Queue[bytes] = asyncio.Queue()
         self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._pair = pair
         self.client = BleakClient(where, lambda _client: self.gone.set(), pair=pair, **_options(backend))
 
     async def __aenter__(self) -> BleLink:
-        await self.client.connect()
         try:
-            about = bytes(await self.client.read_gatt_char(ABOUT))
+            async with asyncio.timeout(_PAIR_S if self._pair else CONNECT_S):
+                await self.client.connect()
+            about = await self._ask_about()
             if about[:1] != bytes((_VERSION,)):
                 raise UserError("this device speaks another version of the stream", "update whichever is older")
             self.device = about[1:].decode("ascii", "replace")
-            await self.client.start_notify(STREAM, lambda _sender, data: self._take(bytes(data)))
-            await self.client.start_notify(CONTROL, lambda _sender, data: self._answers.put_nowait(bytes(data)))
+            async with asyncio.timeout(ANSWER_S):
+                await self.client.start_notify(STREAM, lambda _sender, data: self._take(bytes(data)))
+                await self.client.start_notify(CONTROL, lambda _sender, data: self._answers.put_nowait(bytes(data)))
             self._writer = asyncio.ensure_future(self._write())
             self._writes.put_nowait(bytes((_OPEN, _VERSION)))
         except BaseException:
-            await self.client.disconnect()
+            await disconnect(self.client)
             raise
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         self._writer.cancel()
-        await self.client.disconnect()
+        await disconnect(self.client)
+
+    async def _ask_about(self) -> bytes:
+        async with asyncio.timeout(ANSWER_S):
+            return bytes(await self.client.read_gatt_char(ABOUT))
+
+    async def until_gone(self, silent_s: float = _SILENT_S) -> None:
+        """Wait until the connection is over; after silent_s without a fragment it has to prove that it is not."""
+        while not self.gone.is_set():
+            heard = self.bytes
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.gone.wait(), silent_s)
+            if self.bytes == heard and not self.gone.is_set():
+                await self._ask_about()
 
     def _take(self, fragment: bytes) -> None:
         self.bytes += len(fragment)
@@ -113,7 +140,8 @@ class BleLink:
     async def _write(self) -> None:
         try:
             while True:
-                await self.client.write_gatt_char(DOWN, await self._writes.get(), response=True)
+                write = self.client.write_gatt_char(DOWN, await self._writes.get(), response=True)
+                await asyncio.wait_for(write, ANSWER_S)
         except Exception:  # whatever the system calls it: this connection is of no more use
             self.gone.set()
 
@@ -131,8 +159,8 @@ class BleLink:
 
     async def control(self, what: int, payload: bytes = b"") -> int:
         """Ask something of the control point; return the status, 0 when it was done."""
-        await self.client.write_gatt_char(CONTROL, bytes((what,)) + payload, response=True)
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(ANSWER_S):
+            await self.client.write_gatt_char(CONTROL, bytes((what,)) + payload, response=True)
             while (answer := await self._answers.get())[0] != what:
                 pass
         return answer[1]

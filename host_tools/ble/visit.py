@@ -12,6 +12,7 @@ from typing import Any
 
 from host_tools.errors import UserError
 
+_REACH_S = 60.0  # until there is a connection
 _NEED = "pip install 'vigil-monitor[ble]'"
 
 
@@ -43,7 +44,7 @@ async def listen(where: Any, seconds: float | None, say: Any, only: tuple[str, .
     from bleak import BleakClient
 
     from host_tools.ble import gatt
-    from host_tools.ble.link import short
+    from host_tools.ble.link import ANSWER_S, CONNECT_S, disconnect, short
 
     gone = asyncio.Event()
     options = {"backend": backend} if backend else {}
@@ -54,7 +55,10 @@ async def listen(where: Any, seconds: float | None, say: Any, only: tuple[str, .
         except ValueError as e:
             say(code, {"malformed": str(e)})
 
-    async with BleakClient(where, lambda _client: gone.set(), **options) as client:
+    client = BleakClient(where, lambda _client: gone.set(), **options)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await client.connect()
         for service in client.services:
             for characteristic in service.characteristics:
                 name = short(characteristic.uuid)
@@ -63,25 +67,43 @@ async def listen(where: Any, seconds: float | None, say: Any, only: tuple[str, .
                     continue
                 if "read" in characteristic.properties:
                     with contextlib.suppress(Exception):  # it may ask for a bond; the others do not
-                        tell(code, bytes(await client.read_gatt_char(characteristic)))
+                        tell(code, bytes(await asyncio.wait_for(client.read_gatt_char(characteristic), ANSWER_S)))
                 if {"notify", "indicate"} & set(characteristic.properties):
-                    await client.start_notify(characteristic, lambda _sender, data, c=code: tell(c, bytes(data)))
+                    async with asyncio.timeout(ANSWER_S):
+                        await client.start_notify(characteristic, lambda _sender, data, c=code: tell(c, bytes(data)))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(gone.wait(), seconds)
+    finally:
+        await disconnect(client)
 
 
-def empty(source: Any, store: Any, quiet_s: float) -> dict[str, int]:
-    """Serve `source` into `store` until nothing has come for quiet_s; return what was verified and so on."""
+def empty(make_source: Callable[..., Any], store: Any, quiet_s: float, reach_s: float = _REACH_S) -> dict[str, int]:
+    """Take what the device that `make_source(on_event)` connects with keeps into `store`, until it says no more.
+
+    That is when nothing has come for quiet_s. Returns how many were verified and so on. Raises UserError when there is
+    no connection within reach_s.
+    """
     before = store.counts()
-    last = [time.monotonic()]
+    until_s = [time.monotonic() + reach_s]
+    failed: list[str] = []
+    connected = threading.Event()
+
+    def told(name: str, **fields: Any) -> None:
+        if name == "connected":
+            until_s[0] = time.monotonic() + quiet_s
+            connected.set()
+        failed.append(fields.get("reason", ""))
 
     def log(name: str, **_fields: Any) -> None:
         if name in ("committed", "rejected"):
-            last[0] = time.monotonic()
+            until_s[0] = time.monotonic() + quiet_s
 
-    with _gateway(source, store, log) as worker:
-        while worker.is_alive() and time.monotonic() - last[0] < quiet_s:
+    with _gateway(make_source(told), store, log) as worker:
+        while worker.is_alive() and time.monotonic() < until_s[0]:
             time.sleep(0.1)
+    if not connected.is_set():
+        reason = next(filter(None, reversed(failed)), "not in reach")
+        raise UserError(f"no connection: {reason}", "in reach, and paired (vigil ble pair)?")
     return {name: n - before.get(name, 0) for name, n in store.counts().items()}
 
 

@@ -89,9 +89,11 @@ class BleSource:
                     self._links[link.device] = link
                     self._event("connected", device=link.device)
                     wait_s = self._backoff_s[0]
-                    await link.gone.wait()
-            except asyncio.CancelledError:
-                raise
+                    await link.until_gone()
+            except asyncio.CancelledError as e:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise
+                why = str(e) or "the connection was given up"  # by the system's Bluetooth: nobody has cancelled us
             except Exception as e:  # the system's Bluetooth has many ways to fail, and all mean: later
                 why = str(e) or type(e).__name__
             for device in [device for device, known in self._links.items() if known.gone.is_set()]:

@@ -1,6 +1,13 @@
-"""bleak's backend classes on a Bumble device, so that unmodified bleak code meets the virtual radio."""
+"""bleak's backend classes on a Bumble device, so that unmodified bleak code meets the virtual radio.
+
+Bumble waits for ever where a connection ends just before it is asked something of it (disconnect, encrypt, pair): all
+that waits for the air here ends with a TimeoutError.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import functools
 
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
@@ -8,7 +15,7 @@ from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bumble.core import AdvertisingData, PhysicalTransport
+from bumble.core import AdvertisingData, PhysicalTransport, ProtocolError
 from bumble.device import Peer
 from bumble.hci import Address
 
@@ -22,6 +29,29 @@ _PROPERTIES = (
     "authenticated-signed-writes",
     "extended-properties",
 )
+
+
+LIMIT_S = 30.0  # of one request; a machine under load is slow
+
+
+def limited(work):
+    """`work`, a method that waits for the air, with a deadline."""
+
+    @functools.wraps(work)
+    async def within(*arguments, **options):
+        async with asyncio.timeout(LIMIT_S):
+            return await work(*arguments, **options)
+
+    return within
+
+
+async def cut(connection) -> None:
+    """End a Bumble connection, whatever its state."""
+    try:
+        await asyncio.wait_for(connection.disconnect(), 2)
+    except (TimeoutError, asyncio.CancelledError, ProtocolError):
+        if asyncio.current_task().cancelling():
+            raise
 
 
 def uuid_text(uuid) -> str:
@@ -86,6 +116,7 @@ def client_of(device):
         def is_connected(self) -> bool:
             return self.connection is not None
 
+        @limited
         async def connect(self, pair: bool, **_options) -> None:
             self.connection = await device.connect(Address(self._address), transport=PhysicalTransport.LE, timeout=5)
             self.connection.on("disconnection", self._gone)
@@ -113,10 +144,12 @@ def client_of(device):
             if self._disconnected_callback:
                 self._disconnected_callback()
 
+        @limited
         async def disconnect(self) -> None:
             if self.connection:
-                await self.connection.disconnect()
+                await cut(self.connection)
 
+        @limited
         async def pair(self, *_args, **_options) -> None:
             assert self.connection
             await self.connection.pair()
@@ -125,23 +158,29 @@ def client_of(device):
             assert self.connection
             await device.keystore.delete(str(self.connection.peer_address))
 
+        @limited
         async def read_gatt_char(self, characteristic, **_options) -> bytearray:
             return bytearray(await characteristic.obj.read_value())
 
+        @limited
         async def read_gatt_descriptor(self, descriptor, **_options) -> bytearray:
             return bytearray(await descriptor.obj.read_value())
 
+        @limited
         async def write_gatt_char(self, characteristic, data, response) -> None:
             await characteristic.obj.write_value(bytes(data), with_response=response)
 
+        @limited
         async def write_gatt_descriptor(self, descriptor, data) -> None:
             await descriptor.obj.write_value(bytes(data), with_response=True)
 
+        @limited
         async def start_notify(self, characteristic, callback, **_options) -> None:
             await characteristic.obj.subscribe(
                 lambda value: callback(bytearray(value)), prefer_notify="notify" in characteristic.properties
             )
 
+        @limited
         async def stop_notify(self, characteristic) -> None:
             await characteristic.obj.unsubscribe()
 

@@ -46,19 +46,32 @@ def test_a_journal_is_emptied_into_the_store(tmp_path):
             opened.extend((worn, central))
         return await find(opened[1])
 
-    events = []
+    source: BleSource
     with Store(sqlite_url(tmp_path / "vigil.db")) as store:
-        source = BleSource([where], on_event=lambda name, **fields: events.append(name), backoff_s=(0.05, 0.2))
-        stop = source.stop
 
-        def leave():
-            asyncio.run_coroutine_threadsafe(opened[0].__aexit__(None, None, None), source._loop).result(10)
-            stop()
+        def made(told):
+            nonlocal source
+            source = BleSource([where], on_event=told, backoff_s=(0.05, 0.2))
+            stop = source.stop
 
-        source.stop = leave
-        taken = visit.empty(source, store, 12.0)
+            def leave():
+                asyncio.run_coroutine_threadsafe(opened[0].__aexit__(None, None, None), source._loop).result(30)
+                stop()
+
+            source.stop = leave
+            return source
+
+        taken = visit.empty(made, store, 8.0, 120.0)
         assert taken == {"verified": 12, "duplicates": 0, "rejected": 0}
-        assert re.search(r"LEFT 0 ", opened[0].log) and "connected" in events
+        assert re.search(r"LEFT 0 ", opened[0].log)
+
+
+def test_nobody_in_reach(tmp_path):
+    async def nowhere():
+        return None
+
+    with Store(sqlite_url(tmp_path / "vigil.db")) as store, pytest.raises(UserError, match="not in reach"):
+        visit.empty(lambda told: BleSource([nowhere], on_event=told), store, 1.0, 0.3)
 
 
 def test_the_gateway_hears_by_radio_where_its_settings_say_so(tmp_path):

@@ -16,7 +16,7 @@ from host_tools.updates.release import ReleaseFile, bundle, manifest, reason, si
 from host_tools.updates.rollout import Pushes
 from host_tools.virtual import device
 from host_tools.virtual.device import RESTART
-from tests.ble.bleak_bumble import client_of
+from tests.ble.bleak_bumble import client_of, cut
 from tests.ble.test_ble_drain import Hub, bonded, find
 from tests.ble.test_ble_wearer import worn_key
 from tests.ble.worn_radio import Unworn
@@ -148,7 +148,7 @@ def test_fetched_across_cuts_tried_and_confirmed(tmp_path):
                                 await worn.start()
                             else:
                                 for connection in list(central.device.connections.values()):
-                                    await connection.disconnect()
+                                    await cut(connection)
                         if await asyncio.to_thread(worn.wearer.wait, 0.02):
                             assert worn.wearer.status == RESTART, worn.log[-2000:]
                             await worn.until(lambda: worn.radio.device is None)

@@ -3,13 +3,17 @@
 import json
 import time
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
+import wfdb
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stand_in import until
 from ward import opened
 
 from boards.virtual.devices.max17048 import Cell
+from boards.virtual.devices.max30003 import Max30003
+from boards.virtual.devices.max30102 import Max30102
 from boards.virtual.scenario import Scenario
 from host_tools import cli
 from host_tools.errors import UserError
@@ -20,13 +24,67 @@ from signal_models.synth.wearer import wearer
 
 
 @pytest.fixture
-def ward(tmp_path, monkeypatch):
+def sampled(monkeypatch):
+    """What the device has read out of its sensors: codes of the ECG, bytes of the light."""
+    ecg, light = [], bytearray()
+    pop, fifo_bytes = Max30003._pop, Max30102._fifo_bytes
+
+    def ecg_pop(part):
+        if part._fifo:
+            ecg.append(part._fifo[0][1])
+        return pop(part)
+
+    def light_bytes(part, n):
+        light.extend(found := fifo_bytes(part, n))
+        return found
+
+    monkeypatch.setattr(Max30003, "_pop", ecg_pop)
+    monkeypatch.setattr(Max30102, "_fifo_bytes", light_bytes)
+    return ecg, light
+
+
+@pytest.fixture
+def ward(tmp_path, monkeypatch, sampled):
     monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
     with opened(tmp_path, Scenario(wearer(120.0), cell=lambda: Cell(500, 80.0)), 90) as ward:
         yield ward
 
 
-def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward, capsys):
+def recorded(ward, capsys, out):
+    """`vigil record` of what the gateway has stored: source to what its WFDB record says, which the csv says, too."""
+    cli.app(["record", "--state", str(ward.state), "--device", ward.device, "--out", str(out), "--json"],
+            standalone_mode=False)  # fmt: skip
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(n == 0 for one in told for n in one["lost_samples"].values())
+    assert sum(one["readings"] for one in told) > 10
+    found = {}
+    for header in sorted(out.glob("*.hea")):
+        record = wfdb.rdrecord(str(header.with_suffix("")), physical=False)
+        rows = np.genfromtxt(header.with_suffix(".csv"), delimiter=",", skip_header=1)
+        columns = rows[-record.sig_len :, -record.n_sig :]  # below the heads, behind the time
+        assert np.array_equal(np.round(columns * record.adc_gain), record.d_signal)
+        found[header.stem.rpartition("-")[2]] = record
+    return found
+
+
+def is_part(of, what):
+    """Whether the rows of `what` stand in `of`, in one piece."""
+    of, what = (np.ascontiguousarray(rows, "<i4") for rows in (of, what))
+    at = of.tobytes().find(what.tobytes())
+    return at >= 0 and at % (of.itemsize * (of.shape[1] if of.ndim > 1 else 1)) == 0
+
+
+def bit_for_bit(sampled, found):
+    """The records are what the sensors had sampled: by the data sheets' scales, written here again."""
+    ecg = np.array(sampled[0]) * 3125 // 8192  # microvolts at a gain of 20
+    assert found["ecg"].adc_gain == [1000] and found["ecg"].fs == 250 and found["ecg"].units == ["mV"]
+    assert is_part(np.clip(ecg, -32768, 32767), found["ecg"].d_signal[:, 0])
+    light = np.frombuffer(bytes(sampled[1]), np.uint8).reshape(-1, 2, 3).astype(int)  # red, infrared; 18 bits each
+    assert found["ppg"].fs == 100 and found["ppg"].sig_name == ["RED", "IR"]
+    assert is_part((light @ (65536, 256, 1)) & 0x3FFFF, found["ppg"].d_signal)
+
+
+def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward, sampled, capsys, tmp_path):
     worn, store, state, key, device = ward.worn, ward.store, ward.state, ward.command_key, ward.device
     cli.app(["waveform", "start", "--device", device, "--seconds", "20", "--state", str(state)], standalone_mode=False)
     assert "it hears that when" in capsys.readouterr().out
@@ -64,6 +122,7 @@ def test_a_stream_is_ordered_and_ends_and_forged_orders_are_refused_by_name(ward
         "why": "",
     }
     assert not any(name == "update_malformed" for name, _ in ward.said)
+    bit_for_bit(sampled, recorded(ward, capsys, tmp_path / "recorded"))
 
 
 def test_an_order_that_waits_too_long_is_given_to_nobody(tmp_path):

@@ -32,7 +32,7 @@ def main():
             refused += 1
     figure, (axes,) = panels(1, f"An envelope of {len(sealed)} bytes, as it travels: each cell a byte")
     draw(axes, sealed, {"header": protected, "batch": payload, "signature": signature})
-    return {"picture": save(figure, __file__), "bytes": len(sealed), "readings": len(batch[6]),
+    return {"picture": save(figure, __file__), "bytes": len(sealed), "boot and sequence": [batch[1], batch[2]],
             "bits_refused": refused, "bits": 8 * len(payload)}  # fmt: skip
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import cbor2
 
-from host_tools.ingest import waveform
+from host_tools.ingest import columns, waveform
 
-VERSION = 1
+VERSION = 2  # what devices write; 1 is read, too: journals in the field hold it
 
 # Limits, the same as in SPEC.md section 6 (a test compares).
 MAX_DEPTH = 8  # arrays and maps inside each other
@@ -38,6 +39,7 @@ MAX_PERIOD_US = 1_000_000
 MAX_BLOCK_FLAGS = 255
 _KEYS = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 _REQUIRED = {0, 1, 2, 3, 4, 6, 9}
+_BOUND = 2 * (MAX_FROM_T0_MS + MAX_MANTISSA)  # of a difference in version 1: keeps every sum small
 
 
 class Malformed(ValueError):
@@ -156,7 +158,7 @@ def decode(payload: bytes) -> Batch:
     if type(value) is not dict:
         raise Malformed("a batch must be a map")
     version = _integer(value.get(0), 0, MAX_UINT32, "version")
-    if version != VERSION:
+    if version not in _SERIES:
         raise WrongVersion(f"version {version}")
     if not value.keys() >= _REQUIRED or not value.keys() <= _KEYS or any(type(key) is not int for key in value):
         raise Malformed("keys missing or unknown")
@@ -171,7 +173,7 @@ def decode(payload: bytes) -> Batch:
         prev_digest=prev_digest,
         oldest_seq=seq - _integer(value[9], 0, seq, "backlog"),
         t0_ms=t0_ms,
-        readings=tuple(_readings(value[6], t0_ms)),
+        readings=tuple(_readings(_SERIES[version](value[6]), t0_ms)),
         utc=_utc(value[5]) if 5 in value else None,
         status=_status(value[8]) if 8 in value else {},
         waveforms=tuple(_waveforms(value[7], t0_ms)) if 7 in value else (),
@@ -245,11 +247,10 @@ def _blocks(value: list, t0_ms: int) -> Iterable[Block]:
         )
 
 
-def _readings(series: Any, t0_ms: int) -> Iterable[Reading]:
-    """Yield the readings of all series, in their order: that order is a reading's ordinal."""
+def _written_out(series: Any) -> Iterable[columns.Series]:
+    """Yield the series of version 1: arrays, with second differences of ends, and values of what is not withheld."""
     seen = set()
     times: list | None = None
-    count = 0
     for one in _array(series, None, "readings"):
         kind, exp10, unit, own_times, marks, values = _array(one, 6, "a series")
         key = (
@@ -263,41 +264,67 @@ def _readings(series: Any, t0_ms: int) -> Iterable[Reading]:
         if type(own_times) is not int or own_times != 0:
             if own_times == times:
                 raise Malformed("the same times are written twice")
-            times = _array(own_times, None, "times")
+            times = [_integer(time, -_BOUND, _BOUND, "time") for time in _array(own_times, None, "times")]
         if times is None:
             raise Malformed("the first series has no times")
         n = len(_array(marks, None, "marks"))
-        count += n
-        if not n or len(times) != 2 * n or count > MAX_READINGS:
+        if not 0 < n <= MAX_READINGS or len(times) != 2 * n:
             raise Malformed("number of times or readings")
-        yield from _samples(key, times, marks, _array(values, None, "values"), t0_ms)
-
-
-def _samples(key: tuple[int, int, int], times: list, marks: list, values: list, t0_ms: int) -> Iterable[Reading]:
-    n = len(marks)
-    kind, exp10, unit = key
-    end_ms, step_ms, span_ms, mantissa = t0_ms, 0, 0, 0
-    bound = 2 * (MAX_FROM_T0_MS + MAX_MANTISSA)  # of a difference: keeps every sum small
-    remaining = iter(values)
-    for second_difference, span_difference, mark in zip(times[:n], times[n:], marks, strict=True):
-        step_ms += _integer(second_difference, -bound, bound, "time")
-        end_ms += step_ms
-        span_ms += _integer(span_difference, -bound, bound, "span")
-        _integer(end_ms, max(0, t0_ms - MAX_FROM_T0_MS), t0_ms + MAX_FROM_T0_MS, "end of a reading")
-        _integer(span_ms, 0, min(MAX_SPAN_MS, end_ms), "span of a reading")
-        mark = _integer(mark, -MAX_REASON, 100, "mark")
-        if mark >= 0:
-            mantissa += _integer(next(remaining, None), -bound, bound, "value")
-            _integer(mantissa, -MAX_MANTISSA, MAX_MANTISSA, "mantissa")
-        yield Reading(
-            kind=kind,
-            mantissa=mantissa if mark >= 0 else None,
-            exp10=exp10,
-            unit=unit,
-            quality_pct=max(mark, 0),
-            t_start_ms=end_ms - span_ms,
-            t_end_ms=end_ms,
-            absent_reason=max(-mark, 0),
+        marks = [_integer(mark, -MAX_REASON, 100, "mark") for mark in marks]
+        remaining = iter(_array(values, None, "values"))
+        mantissas = [_integer(next(remaining, None), -_BOUND, _BOUND, "value") if mark >= 0 else 0 for mark in marks]
+        if next(remaining, None) is not None:
+            raise Malformed("more values than readings")
+        yield columns.Series(
+            key,
+            [step - columns.CADENCE_MS * (i > 0) for i, step in enumerate(accumulate(times[:n]))],
+            times[n:],
+            [mark - before for mark, before in zip(marks, [columns.BEST, *marks], strict=False)],
+            mantissas,
         )
-    if next(remaining, None) is not None:
-        raise Malformed("more values than readings")
+
+
+def _packed(data: Any) -> Iterable[columns.Series]:
+    """Yield the series of version 2."""
+    if type(data) is not bytes:
+        raise Malformed("readings must be bytes")
+    try:
+        yield from columns.read(data, MAX_READINGS)
+    except columns.BadColumns as e:
+        raise Malformed(str(e)) from e
+
+
+_SERIES = {1: _written_out, VERSION: _packed}
+
+
+def _readings(series: Iterable[columns.Series], t0_ms: int) -> Iterable[Reading]:
+    """Yield the readings of all series, in their order: that order is a reading's ordinal."""
+    count = 0
+    for (kind, exp10, unit), *differences in series:
+        _integer(kind, 1, MAX_UINT32, "kind")
+        _integer(exp10, -MAX_EXPONENT, MAX_EXPONENT, "exponent")
+        count += len(differences[0])
+        if count > MAX_READINGS:
+            raise Malformed("number of readings")
+        end_ms, span_ms, mark, mantissa = t0_ms - columns.CADENCE_MS, 0, columns.BEST, 0
+        for step_ms, longer_ms, better, more in zip(*differences, strict=True):
+            end_ms += columns.CADENCE_MS + step_ms
+            span_ms += longer_ms
+            mark += better
+            mantissa += more
+            _integer(end_ms, max(0, t0_ms - MAX_FROM_T0_MS), t0_ms + MAX_FROM_T0_MS, "end of a reading")
+            _integer(span_ms, 0, min(MAX_SPAN_MS, end_ms), "span of a reading")
+            _integer(mark, -MAX_REASON, columns.BEST, "mark")
+            _integer(mantissa, -MAX_MANTISSA, MAX_MANTISSA, "mantissa")
+            if mark < 0 and more:
+                raise Malformed("a value with a withheld reading")
+            yield Reading(
+                kind=kind,
+                mantissa=mantissa if mark >= 0 else None,
+                exp10=exp10,
+                unit=unit,
+                quality_pct=max(mark, 0),
+                t_start_ms=end_ms - span_ms,
+                t_end_ms=end_ms,
+                absent_reason=max(-mark, 0),
+            )

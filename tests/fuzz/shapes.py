@@ -151,17 +151,72 @@ def _trees(i: int, values: list) -> list:
 
 
 def _readings(n: int) -> list:
-    kinds = ((147842, 2720, -1), (149530, 2720, -1), (150456, 544, -1), (0x4000001, 512, 0))
     return [
         Reading(kind, 700 + i, exp10, unit, 90, 2000 * i, 2000 * i + 8000, (0, 0, 4)[i % 3])
         for i in range(n)
-        for kind, unit, exp10 in kinds
+        for kind, unit, exp10 in _KINDS
     ]
 
 
 def _payload(n: int, **more) -> bytes:
     fields = {"boot": 1, "seq": 9, "prev_digest": bytes(range(32)), "oldest_seq": 3, "t0_ms": 0}
     return batch.encode(**fields, readings=_readings(n), **more)
+
+
+_KINDS = ((147842, 2720, -1), (149530, 2720, -1), (150456, 544, -1), (0x4000001, 512, 0))
+
+
+def _columns(rng: random.Random) -> bytes:
+    """The columns of a batch of version 2: mostly what a device may write, now and then wrong in one place."""
+    wrong = rng.choice((0, 0, 40))  # one number in so many
+    out = bytearray()
+    before = [[]] * 4
+    number = 0
+    for _ in range(rng.choice((1, 1, 2, 3, 6, 20))):
+        number = number + 1 if rng.random() < 0.9 else rng.randrange(256)
+        out.append(min(number, 255))
+        if not out[-1]:
+            out += struct.pack(
+                "<IbH", rng.choice((1, 147842, 0, 2**32 - 1)), rng.randrange(-14, 15), rng.choice((512, 2720))
+            )
+        n = len(before[0]) if before[0] and rng.random() < 0.7 else rng.choice((1, 1, 2, 5, 30))
+        out += _folded(n if not wrong or rng.randrange(wrong) else rng.choice((0, -1, 1024, 1025, 2**40)))
+        forms = len(out)
+        out.append(0)
+        columns = []
+        for i, (first, step) in enumerate(((2000, 30), (8000, 400), (-5, 3), (720, 40))):
+            column = [first + rng.randrange(-5, 6)] + [
+                rng.choice((0, rng.randrange(-step, step))) for _ in range(n - 1)
+            ]
+            if rng.random() < 0.3 and len(before[i]) == n:
+                column = before[i]
+            form = 2 if column == before[i] else 0 if any(column[1:]) else 1
+            if wrong and not rng.randrange(wrong):
+                form = rng.randrange(4)
+                column[-1] = rng.choice((0, 2**31, -(2**34), 2**34))
+            out[forms] |= form << 2 * i
+            for x in column[: (n, 1, 0, n)[form]]:
+                out += _folded(x)
+            columns.append(column)
+        before = columns
+    return mutate_bytes(bytes(out), rng) if rng.random() < 0.1 else bytes(out)
+
+
+def _folded(n: int) -> bytes:
+    n = 2 * n if n >= 0 else -2 * n - 1
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def _batch(rng: random.Random) -> bytes:
+    if rng.random() < 0.5:
+        return _of(_BATCHES, rng)
+    value = dict(rng.choice(_BATCHES[:3])) | {0: 2, 4: 20_000, 6: _columns(rng)}
+    return cbor2.dumps(value, canonical=True)
 
 
 def _checked(body: bytes) -> bytes:
@@ -177,6 +232,13 @@ _BATCHES = [
         _payload(2, gone=[(1, 2), (5, 5)]),
         _payload(1, waveform=(1, [0], 1, 1, 4000, [(100, 4000, 0, _checked(bytes((0, 64, 0, 1, 2))))])),
     )
+]
+# Version 1, which devices in the field hold.
+_TIMES = [2000, 0, 0, 8000, 0, 0]
+_OLD = [147842, -1, 2720, _TIMES, [90, -4, 91], [700, 2]], [150456, -1, 544, 0, [90, 90, 90], [970, 1, -1]]
+_BATCHES += [
+    {**_BATCHES[0], 0: 1, 6: list(_OLD)},
+    {**_BATCHES[1], 0: 1, 6: [*_OLD, [1, 0, 512, [2000, 8000], [-1], []]]},
 ]
 _ENVELOPES = [cbor2.loads(envelope.seal(host_parsers.SIGNER, cbor2.dumps(b, canonical=True))) for b in _BATCHES[:2]]
 _ACKS = [cbor2.loads(ack.encode([(i, bytes([i] * 32)) for i in range(n)], utc)) for n, utc in ((1, None), (3, 1 << 40))]
@@ -341,7 +403,7 @@ def _samples(rng: random.Random) -> bytes:
 
 # Target: what makes an input, and its share of all inputs.
 MAKERS = {
-    "cbor": (lambda rng: _of(_ANY, rng), 16),
+    "cbor": (lambda rng: _of(_ANY, rng), 12),
     "ack": (lambda rng: _of(_ACKS, rng), 12),
     "request": (lambda rng: _of(_REQUESTS, rng), 6),
     "update": (lambda rng: _of(_REQUESTS, rng), 6),
@@ -349,9 +411,9 @@ MAKERS = {
     "order": (lambda rng: _of(_ORDERS, rng), 4),
     "mqtt": (_stream, 24),
     "journal": (_flash, 2),
-    "batch": (lambda rng: _of(_BATCHES, rng), 12),
+    "batch": (_batch, 16),
     "envelope": (lambda rng: _of(_ENVELOPES, rng), 8),
-    "sealed": (lambda rng: _of(_BATCHES, rng), 2),
+    "sealed": (_batch, 2),
     "file": (_file, 2),
     "claimed": (lambda rng: _of(_ENVELOPES, rng), 2),
     "waveform": (_block, 2),

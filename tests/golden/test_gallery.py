@@ -12,7 +12,7 @@ SHOWN = {
     "beat": lambda said: said["missed"] == said["false"] == 0 and said["beats"] == 36,
     "motion": lambda said: said["error_bpm"]["with acceleration"] < 2 and said["withheld_alone"] > 10,
     "spo2": lambda said: said["worst_pct"] < 2 and said["shown"] > 50,
-    "envelope": lambda said: said["bits_refused"] == said["bits"] == 688 and said["readings"] == 2,
+    "envelope": lambda said: said["bits_refused"] == said["bits"] == 520 and said["boot and sequence"] == [1, 7],
     "own_file": lambda said: said["missed"] == said["false"] == 0 and said["error_bpm"] < 1,
 }
 

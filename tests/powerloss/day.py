@@ -11,9 +11,9 @@ from vigil.store.journal import EVENT, VITALS, Journal
 BLOCKS = 256  # 1 MiB, the file system's own blocks included
 FORMAT = {"readsize": 32, "progsize": 32, "lookahead": 32}
 ENVELOPE = 350
-# A device with room reads nine kinds: a minute of them is one envelope while the host is long away, 10 s until then;
-# and four strips are kept, of five envelopes each. Sizes as measured on the synthetic wearer.
-WIDE = [(540, VITALS)] * 30 + [(1775, VITALS)] * ((8 * 3600 - 300) // 60)
+# A device with room reads nine kinds: 20 s of them are one envelope while the host is long away, 10 s until then;
+# and four strips are kept, of five envelopes each. Sizes: the largest and the mean as measured on the synthetic wearer.
+WIDE = [(370, VITALS)] * 30 + [(450, VITALS)] * ((8 * 3600 - 300) // 20)
 WIDE[100:100] = [(2600, EVENT)] * 20
 
 

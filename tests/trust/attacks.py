@@ -121,8 +121,36 @@ def _put(key: int, value: object) -> Callable[[World], bytes]:
     return _batch(lambda b: b.__setitem__(key, value))
 
 
+def _old(change: Callable[[dict], object]) -> Callable[[World], bytes]:
+    """The same around a batch of version 1, with the readings of `readings()`."""
+    series = ([records.HEART_RATE, -1, records.BEAT_PER_MIN, [2000, 8000], [90], [721]],
+              [records.SPO2, -1, records.PERCENT, 0, [-records.NO_CONTACT], []])  # fmt: skip
+
+    def make(b: dict) -> object:
+        b.update({0: 1, 6: [list(one) for one in series]})
+        return change(b)
+
+    return _batch(make)
+
+
 def _series(at: int, value: object) -> Callable[[World], bytes]:
-    return _batch(lambda b: b[6][0].__setitem__(at, value))
+    return _old(lambda b: b[6][0].__setitem__(at, value))
+
+
+def _number(n: int) -> bytes:
+    """An integer as columns have it."""
+    folded = 2 * n if n >= 0 else -2 * n - 1
+    tail = bytes([folded & 127])
+    while folded > 127:
+        folded >>= 7
+        tail += bytes([folded & 127])
+    return bytes([byte | 128 for byte in tail[:-1]]) + tail[-1:]
+
+
+def _columns(*parts: bytes | int, t0_ms: int = 8000) -> Callable[[World], bytes]:
+    """An envelope around columns; an int is a number in them."""
+    data = b"".join(part if isinstance(part, bytes) else _number(part) for part in parts)
+    return _batch(lambda b: b.update({4: t0_ms, 6: data}))
 
 
 def _raw(payload: Callable[[World], bytes]) -> Callable[[World], bytes]:
@@ -161,9 +189,9 @@ IDENTITY = (
 
 ALTERED = (
     Case(
-        "payload, one bit", lambda w: _flipped(w.seal(8), w.sealed[8].index(b"\x00\x01\x01\x03") + 3), "bad signature"
+        "payload, one bit", lambda w: _flipped(w.seal(8), w.sealed[8].index(b"\x00\x02\x01\x03") + 3), "bad signature"
     ),
-    Case("heart rate", lambda w: w.seal(8).replace(b"\x19\x02\xd1", b"\x19\x02\xd2"), "bad signature"),
+    Case("heart rate", lambda w: w.seal(8).replace(b"\xa2\x0b", b"\xa4\x0b"), "bad signature"),
     Case("signature, first half", lambda w: _flipped(w.seal(8), -64), "bad signature"),
     Case("signature, second half", lambda w: _flipped(w.seal(8), -1), "bad signature"),
     Case("signature of zeros", lambda w: w.seal(8)[:-64] + bytes(64), "bad signature"),
@@ -248,12 +276,14 @@ BATCH = (
     Case("payload with a trailing byte", _raw(lambda w: w.payload(8) + b"\x00"), "malformed batch"),
     Case("payload a list", _batch(lambda b: [1, 2]), "malformed batch"),
     Case("payload nested deep", _raw(lambda w: _nested(4000)), "malformed batch"),
-    Case("a key twice", _raw(lambda w: b"\xa8\x00\x01" + w.payload(8)[1:]), "malformed batch"),
-    Case("keys out of order", _raw(lambda w: b"\xa7\x01\x03\x00\x01" + w.payload(8)[5:]), "malformed batch"),
-    Case("integer in a longer form", _raw(lambda w: b"\xa7\x00\x18\x01" + w.payload(8)[3:]), "malformed batch"),
+    Case("a key twice", _raw(lambda w: b"\xa8\x00\x02" + w.payload(8)[1:]), "malformed batch"),
+    Case("keys out of order", _raw(lambda w: b"\xa7\x01\x03\x00\x02" + w.payload(8)[5:]), "malformed batch"),
+    Case("integer in a longer form", _raw(lambda w: b"\xa7\x00\x18\x02" + w.payload(8)[3:]), "malformed batch"),
     Case("indefinite map", _raw(lambda w: b"\xbf" + w.payload(8)[1:] + b"\xff"), "malformed batch"),
     Case("version 0", _put(0, 0), "unknown version"),
-    Case("version 2", _put(0, 2), "unknown version"),
+    Case("version 3", _put(0, 3), "unknown version"),
+    Case("version 1 around columns", _put(0, 1), "malformed batch"),
+    Case("version 2 around series", _old(lambda b: b.__setitem__(0, 2)), "malformed batch"),
     Case("no version", _batch(lambda b: {k: v for k, v in b.items() if k}), "malformed batch"),
     Case("version as text", _put(0, "1"), "malformed batch"),
     Case("version as a truth value", _put(0, True), "malformed batch"),
@@ -286,11 +316,12 @@ BATCH = (
     Case("status value as text", _put(8, {0: "9"}), "malformed batch"),
 )  # fmt: skip
 
-READINGS = (
-    Case("series as a map", _batch(lambda b: b[6].__setitem__(0, {})), "malformed batch"),
-    Case("series with five columns", _batch(lambda b: b[6].__setitem__(0, b[6][0][:5])), "malformed batch"),
-    Case("series with seven columns", _batch(lambda b: b[6][0].append(0)), "malformed batch"),
-    Case("series twice", _batch(lambda b: b[6].append([*b[6][0][:3], 0, *b[6][0][4:]])), "malformed batch"),
+READINGS = (  # of version 1
+    Case("version 1", _old(lambda b: None), "accepted"),
+    Case("series as a map", _old(lambda b: b[6].__setitem__(0, {})), "malformed batch"),
+    Case("series with five columns", _old(lambda b: b[6].__setitem__(0, b[6][0][:5])), "malformed batch"),
+    Case("series with seven columns", _old(lambda b: b[6][0].append(0)), "malformed batch"),
+    Case("series twice", _old(lambda b: b[6].append([*b[6][0][:3], 0, *b[6][0][4:]])), "malformed batch"),
     *(Case(f"column {column} is {value!r}", _series(column, value), "malformed batch")
       for column in range(6)
       for value in (None, True, "1", 0.5, {}, 2**63, -(2**63), [None])),
@@ -298,23 +329,69 @@ READINGS = (
     Case("exponent 13", _series(1, 13), "malformed batch"),
     Case("unit too large", _series(2, 2**16), "malformed batch"),
     Case("first series without times", _series(3, 0), "malformed batch"),
-    Case("same times written twice", _batch(lambda b: b[6][1].__setitem__(3, b[6][0][3])), "malformed batch"),
+    Case("same times written twice", _old(lambda b: b[6][1].__setitem__(3, b[6][0][3])), "malformed batch"),
     Case("times too few", _series(3, [2000]), "malformed batch"),
     Case("times too many", _series(3, [2000, 0, 8000, 0]), "malformed batch"),
-    Case("no readings in a series", _batch(lambda b: b[6].insert(0, [1, 0, 0, [], [], []])), "malformed batch"),
+    Case("no readings in a series", _old(lambda b: b[6].insert(0, [1, 0, 0, [], [], []])), "malformed batch"),
     Case("end before the start of the device", _series(3, [-8001, 0]), "malformed batch"),
     Case("end a day from t0", _series(3, [86_400_001, 0]), "malformed batch"),
     Case("span negative", _series(3, [2000, -1]), "malformed batch"),
     Case("span beyond the start of the device", _series(3, [2000, 10_001]), "malformed batch"),
-    Case("span over an hour", _batch(lambda b: b.update({4: 10**7, 6: [[*b[6][0][:3], [0, 3_600_001], *b[6][0][4:]]]})),
+    Case("span over an hour", _old(lambda b: b.update({4: 10**7, 6: [[*b[6][0][:3], [0, 3_600_001], *b[6][0][4:]]]})),
          "malformed batch"),
     Case("quality 101", _series(4, [101]), "malformed batch"),
-    Case("reason 64", _batch(lambda b: b[6][1].__setitem__(4, [-64])), "malformed batch"),
+    Case("reason 64", _old(lambda b: b[6][1].__setitem__(4, [-64])), "malformed batch"),
     Case("value missing", _series(5, []), "malformed batch"),
     Case("value too many", _series(5, [721, 0]), "malformed batch"),
-    Case("value with a withheld reading", _batch(lambda b: b[6][1].__setitem__(5, [970])), "malformed batch"),
+    Case("value with a withheld reading", _old(lambda b: b[6][1].__setitem__(5, [970])), "malformed batch"),
     Case("mantissa too large", _series(5, [2**31]), "malformed batch"),
     Case("mantissa too small", _series(5, [-(2**31)]), "malformed batch"),
 )  # fmt: skip
 
-CASES = (*HONEST, *IDENTITY, *ALTERED, *ALGORITHM, *SEQUENCE, *BYTES, *BATCH, *READINGS)
+# In columns: the number of a series, how many readings, the forms of its columns (two bits each: 0 whole, 1 once, 2 as
+# before), and the columns: end less t0, span, mark less 100, mantissa. PULSE and LIGHT are what `readings()` makes.
+# MANY is 1000 of them.
+PULSE = (b"\x01", 1, b"\x55", 2000, 8000, -10, 721)
+LIGHT = (b"\x03", 1, b"\x5a", -102, 0)
+MANY = (b"\x01", 1000, *PULSE[2:])
+WRITTEN_OUT = b"\x00\x82\x41\x02\x00\xff\xa0\x0a"  # PULSE's kind, exponent, unit
+
+COLUMNS = (
+    Case("columns by hand", _columns(*PULSE, *LIGHT), "accepted"),
+    Case("columns whole", _columns(b"\x01", 2, b"\x00", 2000, 5, 8000, 1, -10, 1, 721, -3), "accepted"),
+    Case("columns of a series without a number", _columns(b"\x00\x01\x00\x00\x00\x00\x00\x02", *PULSE[1:]), "accepted"),
+    *(Case(f"columns cut after part {n}", _columns(*PULSE[:n]), "malformed batch") for n in range(1, 7)),
+    Case("columns cut within a number", _columns(*PULSE[:6], b"\xa2"), "malformed batch"),
+    Case("columns and a byte", _columns(*PULSE, b"\x01"), "malformed batch"),
+    Case("columns, series twice", _columns(*PULSE, b"\x01", 1, b"\xaa"), "malformed batch"),
+    Case("columns, number of no series", _columns(b"\x0f", *PULSE[1:]), "malformed batch"),
+    Case("columns, numbered series written out", _columns(WRITTEN_OUT, *PULSE[1:]), "malformed batch"),
+    Case("columns, kind 0", _columns(bytes(8), *PULSE[1:]), "malformed batch"),
+    Case("columns, exponent 13", _columns(b"\x00\x01\x00\x00\x00\x0d\x00\x02", *PULSE[1:]), "malformed batch"),
+    Case("columns of no readings", _columns(b"\x01", 0, b"\x55"), "malformed batch"),
+    Case("columns of -1 readings", _columns(b"\x01", -1, *PULSE[2:]), "malformed batch"),
+    Case("columns of 1025 readings", _columns(b"\x01", 1025, *PULSE[2:]), "malformed batch"),
+    Case("columns of 1025 readings in two series",
+         _columns(*MANY, b"\x02", 25, b"\x55", 1999, 7999, -9, 720), "malformed batch"),
+    Case("columns of 2**33 readings", _columns(b"\x01", 2**33, *PULSE[2:]), "malformed batch"),
+    Case("columns, first as before", _columns(b"\x01", 1, b"\x56", *PULSE[4:]), "malformed batch"),
+    Case("columns, as before of other length", _columns(*PULSE, b"\x03", 2, *LIGHT[2:]), "malformed batch"),
+    Case("columns, form 3", _columns(b"\x01", 1, b"\x57", *PULSE[3:]), "malformed batch"),
+    Case("columns, whole though once is enough", _columns(b"\x01", 1, b"\x54", *PULSE[3:]), "malformed batch"),
+    Case("columns, once though as before", _columns(*PULSE, b"\x03", 1, b"\x59", 2000, -102, 0), "malformed batch"),
+    Case("columns, number in a longer form", _columns(*PULSE[:3], b"\xa0\x9f\x00", *PULSE[4:]), "malformed batch"),
+    Case("columns, number of six bytes", _columns(*PULSE[:3], 2**40, *PULSE[4:]), "malformed batch"),
+    Case("columns, number without an end", _columns(b"\x01", b"\xff" * 4000), "malformed batch"),
+    Case("columns, end before the start of the device", _columns(*PULSE[:3], -8001, 0, -10, 721), "malformed batch"),
+    Case("columns, end a day from t0", _columns(*PULSE[:3], 86_400_001, *PULSE[4:]), "malformed batch"),
+    Case("columns, span negative", _columns(*PULSE[:4], -1, *PULSE[5:]), "malformed batch"),
+    Case("columns, span beyond the start", _columns(*PULSE[:4], 10_001, *PULSE[5:]), "malformed batch"),
+    Case("columns, span over an hour", _columns(*PULSE[:4], 3_600_001, *PULSE[5:], t0_ms=10**7), "malformed batch"),
+    Case("columns, quality 101", _columns(*PULSE[:5], 1, 721), "malformed batch"),
+    Case("columns, reason 64", _columns(*PULSE[:5], -164, 0), "malformed batch"),
+    Case("columns, value with a withheld reading", _columns(*PULSE, *LIGHT[:4], 970), "malformed batch"),
+    Case("columns, mantissa too large", _columns(*PULSE[:6], 2**31), "malformed batch"),
+    Case("columns, mantissa too small", _columns(*PULSE[:6], -(2**31)), "malformed batch"),
+)  # fmt: skip
+
+CASES = (*HONEST, *IDENTITY, *ALTERED, *ALGORITHM, *SEQUENCE, *BYTES, *BATCH, *READINGS, *COLUMNS)

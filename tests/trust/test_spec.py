@@ -3,7 +3,7 @@
 import re
 
 from host_tools.ingest import batch as reader
-from host_tools.ingest import waveform
+from host_tools.ingest import columns, waveform
 from host_tools.paths import FIRMWARE
 from host_tools.trust import verify
 from signal_models.design.waveform import PREDICTORS_Q8
@@ -44,20 +44,33 @@ def test_limits():
         "columns of a waveform": waveform.MAX_COLUMNS,
         "blocks of a waveform": reader.MAX_BLOCKS,
         "block, bytes": waveform.MAX_BLOCK_BYTES,
+        "number in columns, bytes": columns.MAX_NUMBER_BYTES,
         "items in an acknowledgement": source_constant("wire/ack.py", "_MAX_ITEMS"),
     }
 
 
 def test_firmware_and_host_agree():
-    assert source_constant("wire/batch.py", "VERSION") == reader.VERSION == 1
+    assert source_constant("wire/batch.py", "VERSION") == reader.VERSION == 2
     assert source_constant("wire/cbor.py", "_MAX_DEPTH") == reader.MAX_DEPTH
-    assert "## 3. Batch, version 1" in SPEC
+    assert "## 3. Batch, version 2" in SPEC
 
 
 def test_reasons():
     sentence = SPEC.split("Reasons: ")[1].split(". Others")[0]
     named = dict(re.findall(r"(\d+) ([a-z ]+)", sentence.replace("\n", " ")))
     assert named == {str(i): name for i, name in enumerate(records.ABSENT_NAMES) if i}
+
+
+def test_numbers_of_series():
+    table = SPEC.split("| number | kind | exponent | unit | name |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (-?\d+) \| (\d+) \|", table, re.M)
+    assert [tuple(map(int, row)) for row in rows] == [(i + 1, *key) for i, key in enumerate(columns.KNOWN)]
+
+
+def test_the_example_of_columns():
+    example = bytes.fromhex(re.sub("[^0-9a-f]", "", SPEC.split("quality 100 (0..8000):\n`")[1].split("`")[0]))
+    keys = [(*one.key, len(one.ends)) for one in columns.read(example, reader.MAX_READINGS)]
+    assert keys == [(*columns.KNOWN[0], 3), (*columns.KNOWN[2], 1), (1, 0, 512, 1)]
 
 
 def test_proof_prefix():

@@ -5,11 +5,23 @@ import os
 from hashlib import sha256
 
 from vigil.app import config, identity
+from vigil.app.events import Events
 from vigil.app.publish import Publisher
 from vigil.app.supervise import Health, Supervisor, reset_number
 from vigil.app.uplink import Uplink
 from vigil.core.errors import ConfigError, LinkError, StoreError
-from vigil.core.records import BEAT_PER_MIN, DIMLESS, ECG, FALL, HEART_RATE, POOR_SIGNAL, RHYTHM, Reading, SampleBlock
+from vigil.core.records import (
+    BEAT_PER_MIN,
+    DIMLESS,
+    ECG,
+    FALL,
+    HEART_RATE,
+    POOR_SIGNAL,
+    RHYTHM,
+    WAVE_RHYTHM,
+    Reading,
+    SampleBlock,
+)
 from vigil.link.utc import Utc
 from vigil.store.journal import EVENT, VITALS
 from vigil.wire import ack, cbor, request
@@ -174,9 +186,12 @@ class Journal:
 class Setting:
     """A publisher and what is around it."""
 
-    def __init__(self):
+    def __init__(self, events=None):
         self.board, self.pipeline, self.journal, self.woken = Board(), Pipeline(), Journal(), 0
-        self.publisher = Publisher(self.board, self.pipeline, self.journal, 3, 1, lambda: {1: 42}, self.wake)
+        self.publisher = Publisher(self.board, self.pipeline, self.journal, 3, 1, self.status, self.wake, None, events)
+
+    def status(self):
+        return {1: 42}
 
     def wake(self):
         self.woken += 1
@@ -192,16 +207,21 @@ def test_batches_carry_boot_sequence_digest_and_a_status_in_each_sixth():
         s.publisher.seal()
         batch = cbor.decode(s.journal.kept[i])
         assert (batch[1], batch[2], batch[3], batch[9]) == (3, i, before, i - 1)
-        assert (batch.get(8) == {1: 42}) == (i % 6 == 1)
+        assert (batch.get(8) == {1: 42}) == (i in (1, 4, 10))
         before = sha256(s.journal.kept[i]).digest()
     assert s.publisher.sealed == s.woken == 13
+
+
+def _count(payload):
+    """How many readings are in a batch of one series, at most 63: the second byte, without its sign."""
+    return cbor.decode(payload)[6][1] >> 1
 
 
 def test_many_readings_become_several_batches():
     s = Setting()
     s.pipeline.read(130)
     s.publisher.seal()
-    assert [len(cbor.decode(p)[6][0][4]) for p in s.journal.kept.values()] == [60, 60, 10]
+    assert [_count(p) for p in s.journal.kept.values()] == [60, 60, 10]
 
 
 def test_readings_wait_for_the_flash_and_are_never_sealed_twice():
@@ -214,6 +234,35 @@ def test_readings_wait_for_the_flash_and_are_never_sealed_twice():
     s.journal.fails = False
     s.publisher.seal()
     assert len(s.journal.kept) == 3 and s.publisher.sealed == 3
+
+
+def test_the_first_status_waits_for_the_flash():
+    s = Setting()
+    s.journal.fails = True
+    s.pipeline.read(1)
+    s.publisher.seal()
+    s.journal.fails = False
+    s.publisher.seal()
+    assert cbor.decode(s.journal.kept[1])[8] == {1: 42}  # why the device started is in no other
+
+
+def test_a_keystore_that_takes_nothing_stops_no_batch_and_is_asked_again():
+    s = Setting()
+    kept = s.board.keystore
+
+    class Full:
+        def set(self, name, value):
+            raise OSError(28)
+
+    s.board.keystore = Full()
+    for i in range(2):
+        s.pipeline.read(1)
+        s.publisher.seal()
+        assert len(s.journal.kept) == i + 1
+    s.board.keystore = kept
+    s.pipeline.read(1)
+    s.publisher.seal()
+    assert config.stored_number(s.board, "seq.floor") == 3 + 256
 
 
 def test_sequences_are_reserved_ahead_in_the_keystore():
@@ -401,7 +450,7 @@ def test_utc_follows_drift_and_steps_of_the_host():
 
 
 def test_a_rhythm_that_begins_is_an_event():
-    s = Setting()
+    s = Setting(Events(None))
     for value in (1, 1, 2, 2, 4, 1, None, 1):
         reason = POOR_SIGNAL if value is None else 0
         s.pipeline.readings.append(Reading(RHYTHM, value, 0, DIMLESS, 90, 0, 8000, reason))
@@ -508,6 +557,18 @@ if hasattr(asyncio, "sleep_ms"):  # MicroPython's: the tasks themselves
         assert len(ran) == 2 and supervisor.restarts == 1
         assert written[0][0] == "task" and type(written[0][1]) is ValueError
 
+    def test_a_waveform_waits_for_the_flash():
+        pieces = [[1, (0,), WAVE_RHYTHM, 1, 9000, [(7000, 4000, 0, b"block")]]]
+        s = Setting(Events(Strips(pieces)))
+        s.journal.fails = True
+        asyncio.run(s.publisher._events.give_out(s.publisher, s.journal, s.board.clock))
+        assert s.journal.kept == {} and pieces == []  # it is cut from its ring already
+        s.journal.fails = False
+        asyncio.run(s.publisher._events.give_out(s.publisher, s.journal, s.board.clock))
+        batch = cbor.decode(s.journal.kept[1])
+        assert batch[4] == 7000 and batch[6] == b"" and 8 not in batch
+        assert batch[7] == [[1, [0], WAVE_RHYTHM, 1, 2000, [[0, 4000, 0, b"block"]]]] and s.journal.kinds == [EVENT]
+
     def test_the_watchdog_is_fed_only_while_blocks_and_batches_come():
         board = Board()
         supervisor, health = Supervisor(board), Health(lambda block: None)
@@ -547,8 +608,8 @@ def test_an_impossible_reading_costs_no_other():
         s.pipeline.readings.append(wrong)
     s.pipeline.read(2)
     s.publisher.seal()
-    assert len(cbor.decode(s.journal.kept[1])[6][0][4]) == 5 and s.publisher.lost_readings == 5
-    s.pipeline.readings.append(Reading(1.5, 700, -1, BEAT_PER_MIN, 90, 0, 10))
+    assert _count(s.journal.kept[1]) == 5 and s.publisher.lost_readings == 5
+    s.pipeline.readings.append(Reading(HEART_RATE, 700.5, -1, BEAT_PER_MIN, 90, 0, 10))
     s.pipeline.read(2)
     s.publisher.seal()  # cannot be told beforehand: it and its neighbours are given up, and all goes on
     s.pipeline.read(2)
@@ -556,11 +617,28 @@ def test_an_impossible_reading_costs_no_other():
     assert len(s.journal.kept) == 2 and s.publisher.lost_readings == 8
 
 
+class Strips:
+    """store.strips.Strips with pieces that are ready."""
+
+    stream_to_ms = count = 0
+
+    def __init__(self, pieces):
+        self.pieces, self.triggered = pieces, []
+
+    def trigger(self, cause, t_ms):
+        self.triggered.append((cause, t_ms))
+
+    def piece(self, now_ms):
+        return self.pieces.pop(0) if self.pieces else None
+
+
 def test_an_event_stays_one_when_the_flash_refuses_it_at_first():
-    s = Setting()
+    strips = Strips([])
+    s = Setting(Events(strips))
     s.journal.fails = True
     s.pipeline.readings.append(Reading(RHYTHM, 2, 0, DIMLESS, 90, 0, 10_000))
     s.publisher.seal()
+    assert strips.triggered == []
     s.journal.fails = False
     s.publisher.seal()
-    assert s.journal.kinds == [EVENT]
+    assert s.journal.kinds == [EVENT] and strips.triggered == [(WAVE_RHYTHM, 10_000)]

@@ -25,6 +25,11 @@ def ten_seconds(t0_ms):
     return readings
 
 
+def columns(readings, t0_ms):
+    data = batch.encode(boot=2, seq=9, prev_digest=bytes(32), oldest_seq=7, t0_ms=t0_ms, readings=readings)
+    return cbor.decode(data)[6]
+
+
 def test_batch_bytes():
     readings = [
         Reading(records.HEART_RATE, 723, -1, records.BEAT_PER_MIN, 93, 0, 8000),
@@ -33,9 +38,47 @@ def test_batch_bytes():
         Reading(records.SPO2, 880, -1, records.PERCENT, 40, 2000, 10000, records.LOW_PERFUSION),
     ]
     data = batch.encode(boot=2, seq=9, prev_digest=bytes(32), oldest_seq=7, t0_ms=6000, readings=readings)
-    hr = [records.HEART_RATE, -1, records.BEAT_PER_MIN, [2000, 0, 8000, 0], [93, 95], [723, 2]]
-    spo2 = [records.SPO2, -1, records.PERCENT, 0, [90, -records.LOW_PERFUSION], [974]]
-    assert cbor.decode(data) == {0: 1, 1: 2, 2: 9, 3: bytes(32), 4: 6000, 6: [hr, spo2], 9: 2}
+    hr = "01 04 05 a01f 807d 0d04 a60b04"  # ends and spans once; marks -7 +2, mantissas 723 +2
+    spo2 = "03 04 4a 13bf01 9c0f"  # ends and spans as before; marks -10 -96, mantissa 974 once
+    made = unhexlify((hr + spo2).replace(" ", ""))
+    assert cbor.decode(data) == {0: 2, 1: 2, 2: 9, 3: bytes(32), 4: 6000, 6: made, 9: 2}
+
+
+def test_the_example_of_the_specification():
+    """SPEC.md section 3: three heart rates; one that is withheld; a kind that has no number."""
+    readings = [
+        Reading(records.HEART_RATE, m, -1, records.BEAT_PER_MIN, 95, t, 8000 + t)
+        for t, m in ((0, 720), (2010, 731), (4010, 731))
+    ]
+    readings.append(Reading(records.SPO2, 970, -1, records.PERCENT, 0, 0, 8000, records.LOW_PERFUSION))
+    readings.append(Reading(1, 5, 0, records.DIMLESS, 100, 0, 8000))
+    assert hexlify(columns(readings, 6000)).decode() == (
+        "010614a01f1400807d09a00b1600030255a01f807dd301000001000000000002025a000a"
+    )
+
+
+def test_numbers_of_series():
+    """The numbers that SPEC.md gives; one of another exponent is written out."""
+    numbered = (
+        (records.HEART_RATE, -1, records.BEAT_PER_MIN),
+        (records.PULSE_RATE, -1, records.BEAT_PER_MIN),
+        (records.SPO2, -1, records.PERCENT),
+        (records.PERFUSION_INDEX, -2, records.PERCENT),
+        (records.RESP_RATE, -1, records.RESP_PER_MIN),
+        (records.RHYTHM, 0, records.DIMLESS),
+        (records.CONTACT, 0, records.DIMLESS),
+        (records.MOTION, -3, records.DIMLESS),
+        (records.HRV_SDNN, -1, records.MILLI_SEC),
+        (records.HRV_RMSSD, -1, records.MILLI_SEC),
+        (records.HRV_PNN50, -1, records.PERCENT),
+        (records.VENTRICULAR_RATE, 0, records.DIMLESS),
+        (records.PULSE, -1, records.BEAT_PER_MIN),
+        (records.PULSE_DEFICIT, -1, records.BEAT_PER_MIN),
+    )
+    for i, (kind, exp10, unit) in enumerate(numbered):
+        assert columns([Reading(kind, 0, exp10, unit, 0, 0, 0)], 0)[0] == i + 1
+        written = columns([Reading(kind, 0, exp10 - 5, unit, 0, 0, 0)], 0)
+        assert written[0] == 0 and written[1:5] == kind.to_bytes(4, "little")
 
 
 def test_withheld_value_stays_on_the_device():
@@ -59,7 +102,7 @@ def test_nothing_is_older_than_the_start():
     data = batch.encode(boot=1, seq=1, prev_digest=bytes(32), oldest_seq=1, t0_ms=-3, readings=[reading])
     value = cbor.decode(data)
     assert value[4] == 0
-    assert value[6][0][3] == [7997, 7997]
+    assert value[6][3:7] == b"\xfa\x7c" * 2  # 7997 twice
 
 
 def test_ten_seconds_of_vitals_fit():
@@ -75,7 +118,7 @@ def test_ten_seconds_of_vitals_fit():
         status={0: 100000, 1: 10, 2: 0, 3: 0},
     )
     sealed = envelope.seal(signer, payload)
-    assert len(sealed) <= 400, len(sealed)
+    assert len(sealed) <= 300, len(sealed)
 
 
 def test_envelope_bytes():
@@ -144,4 +187,4 @@ def test_ten_seconds_with_the_rhythm_fit_between_status_batches():
             readings.append(Reading(records.RHYTHM, 1, 0, records.DIMLESS, 95, r.t_start_ms, r.t_end_ms))
     common = {"boot": 300, "seq": 70000, "prev_digest": b"\xaa" * 32, "oldest_seq": 69990, "t0_ms": 1 << 33}
     payload = batch.encode(readings=readings, utc=(1790000000000, 1500), **common)
-    assert len(envelope.seal(Signer(SEED), payload)) <= 400
+    assert len(envelope.seal(Signer(SEED), payload)) <= 300

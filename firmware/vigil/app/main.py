@@ -30,6 +30,7 @@ try:
 except ImportError:  # not in this device's profile
     Orders = None
 try:
+    from vigil.app.events import Events
     from vigil.store.strips import Strips
 except ImportError:  # not in this device's profile
     Strips = None
@@ -88,7 +89,8 @@ class Monitor:
         self.utc = utc = Utc()
         self.uplink = Uplink(board.clock, self.journal, signer.device_id, on_time=utc.heard)
         wake = self.uplink.wake
-        self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, strips)
+        events = Events(strips) if Strips else None
+        self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, events)
         self.publisher.relieve = self.acquisition.relieve
         self.client = self._client(signer.device_id, pipeline)
         self.link = self._bursts(pipeline) or self.client

@@ -8,18 +8,16 @@ from micropython import const
 from vigil.app.config import store_number
 from vigil.core.errors import StoreError
 from vigil.core.log import WARN, log
-from vigil.core.records import FALL, PRESENT, RHYTHM, RHYTHM_SINUS, WAVE_FALL, WAVE_RHYTHM
-from vigil.store.journal import EVENT, VITALS
+from vigil.store.journal import VITALS
 from vigil.wire import batch, envelope
 
 PERIOD_MS = const(10_000)
 _STATUS_EVERY = const(6)  # batches
-_MAX_READINGS = const(60)  # in one batch: keeps its encoding near 1 KB however late it is
-_ROOMY = const(5)  # times so much on a device with room for strips, which reads more kinds, too
+_STATUS_SECOND = const(4)  # batch that has one after the first: not those with a minute's values, which come each sixth
+_MAX_READINGS = const(60)  # in one batch: keeps its encoding short however late it is
+_ROOMY = const(5)  # times so much on a device that tells events: it reads more kinds, too
 BACKLOG = const(30)  # envelopes that wait: the host has been away for five minutes
-_STRIPS_AWAY = const(4)  # strips kept while the host is long away: at most a tenth of the journal
-_STRIP_PAUSE_MS = const(200)
-_MAX_KEPT = const(180)  # readings kept in memory while the flash takes nothing
+_MAX_KEPT = const(3)  # batches of so many, kept in memory while the flash takes nothing
 _RESERVE = const(256)  # sequences reserved in the keystore at once (43 minutes)
 _FLOOR = "seq.floor"  # keystore: above every sequence used so far, whatever happens to the file system
 
@@ -66,11 +64,11 @@ class Publisher:
 
     boot: number of this start. status() -> dict of small integers for each sixth batch (keys in SPEC.md). utc:
     link.utc.Utc. on_sealed() is called after each append. floor: as kept in the keystore. sealed: batches of this boot.
-    lost_readings: given up because the flash took nothing for a long time, or no batch can hold them. strips:
-    store.strips.Strips, None without.
+    lost_readings: given up because the flash took nothing for a long time, or no batch can hold them. events:
+    app.events.Events, None on a device whose readings tell none.
     """
 
-    def __init__(self, board, pipeline, journal, boot: int, floor: int, status, on_sealed, utc=None, strips=None):
+    def __init__(self, board, pipeline, journal, boot: int, floor: int, status, on_sealed, utc=None, events=None):
         self._board = board
         self._pipeline = pipeline
         self._journal = journal
@@ -79,34 +77,32 @@ class Publisher:
         self._status = status
         self._on_sealed = on_sealed
         self._utc = utc
-        self._strips = strips
-        self._strips_to = 0  # number of the last one that may be kept
+        self._events = events
         self._status_at = 0  # `sealed` at which the next status is due
         self.relieve = lambda: None  # called before flash is written
-        self._room = _ROOMY if strips else 1
-        self._away = 6 if strips else 2  # periods of a batch while the host is long away
+        self._most = _MAX_READINGS * _ROOMY if events else _MAX_READINGS
         self.backlog = BACKLOG  # envelopes that wait: it is
-        self._rhythm = None
         self._kept = []
         self.sealed = 0
         self.lost_readings = 0
         self.beats = 0  # turns of the loop: how a watcher sees that it lives
 
     async def run(self) -> None:
-        """Seal a batch each PERIOD_MS of device time, and only in each _away-th while the host is long away.
+        """Seal a batch each PERIOD_MS of device time; with events each second time, while the host is long away.
 
-        A third of a batch and more is what each one needs (signature, digest, keys): more time in one saves flash.
+        Half of a batch is what each one needs (signature, digest, keys): more time in one leaves flash for strips.
         """
         clock = self._board.clock
+        events = self._events
         due_ms = clock.ms() + PERIOD_MS
         while True:
             await asyncio.sleep_ms(max(0, due_ms - clock.ms()))
             due_ms = max(due_ms + PERIOD_MS, clock.ms())  # late: one batch for all of it
             self.beats += 1
-            if not self.beats % self._away or len(self._journal) < self.backlog:
+            if not (events and self.beats & 1) or len(self._journal) < self.backlog:
                 self.seal()
-            if self._strips:
-                await self._give_out(self._strips)
+            if events:
+                await events.give_out(self, self._journal, clock)
 
     def seal(self) -> None:
         """Seal what has been read since the last call; nothing read, nothing sealed."""
@@ -116,10 +112,14 @@ class Publisher:
             else:
                 self._give_up(1, "a reading of kind %s is impossible" % reading.kind)
         seq = self._journal.next_seq
-        most = _MAX_READINGS * self._room
+        most = self._most
+        events = self._events
         try:
             while self._kept:
-                self._append(self._kept[:most])
+                readings = self._kept[:most]
+                self.append(readings, readings[0].t_start_ms, events.kind(readings) if events else VITALS)
+                if events:
+                    events.sealed()
                 del self._kept[:most]
                 seq = self._journal.next_seq
         except (MemoryError, TypeError, ValueError) as e:
@@ -133,7 +133,7 @@ class Publisher:
                 self._give_up(n, "no batch can hold these")
         except StoreError as e:
             log(WARN, "journal", str(e))
-        excess = len(self._kept) - _MAX_KEPT * self._room
+        excess = len(self._kept) - _MAX_KEPT * most
         if excess > 0:
             del self._kept[:excess]
             self._give_up(excess, "flash or memory takes nothing")
@@ -142,69 +142,33 @@ class Publisher:
         self.lost_readings += n
         log(WARN, "publish", "%d readings lost: %s" % (n, why))
 
-    async def _give_out(self, strips) -> None:
-        """Seal the waveforms that are ready, one a turn: sealing holds up everything else."""
-        try:
-            while True:
-                if len(self._journal) < self.backlog:
-                    self._strips_to = strips.count + _STRIPS_AWAY
-                elif strips.stream_to_ms or strips.count > self._strips_to:
-                    return
-                piece = strips.piece(self._board.clock.ms())
-                if piece is None:
-                    return
-                self._append((), piece)
-                await asyncio.sleep_ms(_STRIP_PAUSE_MS)
-        except StoreError as e:
-            log(WARN, "journal", str(e))
-
-    def _append(self, readings, waveform=None) -> None:
+    def append(self, readings, t0_ms: int, kind: int = VITALS, waveform=None) -> None:
+        """Seal these readings, or this waveform, as store.journal's `kind`. Raises StoreError: nothing is in flash."""
         journal = self._journal
         seq = journal.next_seq
         if seq >= self._floor:
-            self._floor = seq + _RESERVE
-            store_number(self._board, _FLOOR, self._floor)
-        due = not waveform and self.sealed >= self._status_at
-        if due:
-            self._status_at = self.sealed + _STATUS_EVERY
+            try:
+                store_number(self._board, _FLOOR, seq + _RESERVE)
+                self._floor = seq + _RESERVE
+            except OSError:
+                pass  # the journal alone tells the sequence, then; it is tried again with each batch
+        due = readings and self.sealed >= self._status_at
         payload = batch.encode(
             boot=self._boot,
             seq=seq,
             prev_digest=journal.prev_digest,
             oldest_seq=journal.oldest_seq,
-            t0_ms=readings[0].t_start_ms if readings else waveform[-1][0][0],
+            t0_ms=t0_ms,
             waveform=waveform,
             readings=readings,
             utc=self._utc.at(self._board.clock.ms()) if self._utc else None,
             gone=journal.gone,
             status=self._status() if due else None,
         )
-        rhythm = self._rhythm
-        event = waveform[2] if waveform else self._has_event(readings)
         self.relieve()
-        try:
-            journal.append(payload, EVENT if event else VITALS)
-        except StoreError:
-            self._rhythm = rhythm  # it is tried again, and still begins then
-            raise
+        journal.append(payload, kind)
         journal.gone = []
+        if due:
+            self._status_at = self.sealed + (_STATUS_EVERY if self.sealed else _STATUS_SECOND - 1)
         self.sealed += 1
         self._on_sealed()
-
-    def _has_event(self, readings) -> bool:
-        """Tell whether a rhythm begins, or somebody falls: what is kept longest and sent first."""
-        event = False
-        for reading in readings:
-            if reading.absent_reason == PRESENT:
-                if reading.kind == RHYTHM:
-                    if reading.mantissa != (self._rhythm or RHYTHM_SINUS):
-                        event = True
-                        if self._strips and reading.mantissa != RHYTHM_SINUS:
-                            self._strips.trigger(WAVE_RHYTHM, reading.t_end_ms)
-                    self._rhythm = reading.mantissa
-                elif reading.kind == FALL:
-                    if reading.mantissa > 0:
-                        event = True
-                        if self._strips:
-                            self._strips.trigger(WAVE_FALL, reading.t_end_ms)
-        return event

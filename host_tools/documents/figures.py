@@ -2,7 +2,8 @@
 docs/figures.json.
 
 A report is what `vigil validate` writes. Each figure says where it stands there: `from` is PART/KEY/KEY... below the
-part's result.
+part's result; in a list KEY is the row's `name`, or FIELD=VALUE,FIELD=VALUE of it. `times` is what the value is
+multiplied by, 1 without. A figure without `from` is printed by its command, and by no report.
 """
 
 from __future__ import annotations
@@ -18,32 +19,53 @@ from host_tools.errors import UserError
 
 def results(document: dict) -> dict[str, dict]:
     """Part to result, of a report of one part or of all."""
-    if "parts" in document["result"]:
-        return {name: part["result"] for name, part in document["result"]["parts"].items()}
-    return {document["study"]: document["result"]}
+    result = document["result"]
+    if "parts" not in result:
+        return {document["study"]: result}
+    targets = result.get("targets", [])
+    return {
+        name: part["result"] | {"targets": [t for t in targets if t["part"] == name]}
+        for name, part in result["parts"].items()
+    }
 
 
 def at(result: Any, path: str) -> Any:
     """The value at KEY/KEY...; None where there is none."""
     for key in path.split("/"):
         if isinstance(result, list):
-            result = next((row for row in result if isinstance(row, dict) and row.get("name") == key), None)
+            result = next((row for row in result if isinstance(row, dict) and _is(row, key)), None)
         else:
             result = result.get(key) if isinstance(result, dict) else None
     return result
 
 
+def _is(row: dict, key: str) -> bool:
+    """Whether a row of a list is the one that `key` means."""
+    wanted = {name: value for name, _, value in (field.partition("=") for field in key.split(","))}
+    return row.get("name") == key or all(_plain(row.get(name)) == value for name, value in wanted.items())
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def update(figures: dict, reports: list[dict]) -> list[str]:
-    """Put the reports' values into `figures`; returns what has changed, in words."""
+    """Put the reports' values into `figures`; returns in words what has changed, and what a report does not have."""
     changed = []
     for document in reports:
         parts = results(document)
         for name, figure in figures.items():
             part, _, path = figure.get("from", "").partition("/")
-            value = at(parts.get(part), path) if path else None
-            if isinstance(value, (int, float)) and round(value, figure["digits"]) != figure["value"]:
-                changed.append(f"{name}: {figure['value']} is now {round(value, figure['digits'])}")
-                figure["value"] = round(float(value), figure["digits"])
+            if part not in parts:
+                continue
+            value = at(parts[part], path)
+            if not isinstance(value, (int, float)):
+                changed.append(f"{name}: the report on {part} has no `{path}`")
+                continue
+            value = round(figure.get("times", 1) * float(value), figure["digits"])
+            if value != figure["value"]:
+                changed.append(f"{name}: {figure['value']} is now {value}")
+                figure["value"] = value
     return changed
 
 

@@ -46,12 +46,37 @@ def test_figures_come_from_a_report():
     report = {"study": "all", "result": {"parts": {"ecg": {"result": {"x": {"Vigil, y": {"z": 1.31}}}}}}}
     assert figures.update(held, [report]) == ["a.b: 1.25 is now 1.3"] and held["a.b"]["value"] == 1.3
     assert figures.update(held, [{"study": "resp", "result": {}}]) == []
+    assert figures.update(held, [{"study": "ecg", "result": {}}]) == ["a.b: the report on ecg has no `x/Vigil, y/z`"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("rows/name=b, c/x", None),  # a field of that name is not there
+        ("rows/b, c/x", 2),
+        ("rows/kind=ma,snr_db=-6/x", 3),
+        ("rows/kind=ma,snr_db=6/x", None),
+        ("rows/kind=ma/y", None),
+    ],
+)
+def test_rows_are_found_by_name_or_fields(path, value):
+    rows = [{"name": "a", "x": 1}, {"name": "b, c", "x": 2}, {"kind": "ma", "snr_db": -6.0, "x": 3}]
+    assert figures.at({"rows": rows}, path) == value
+
+
+def test_targets_of_a_whole_report_are_found_in_their_parts():
+    target = {"part": "rhythm", "name": "n", "value": 0.5}
+    report = {"study": "all", "result": {"targets": [target], "parts": {"rhythm": {"result": {}}}}}
+    held = {"r": {"value": 1.0, "digits": 0, "from": "rhythm/targets/n/value", "times": 100}}
+    assert figures.update(held, [report]) == ["r: 1.0 is now 50.0"]
 
 
 def test_every_figure_names_its_command():
     held = json.loads(regions.FIGURES.read_text())["figures"]
     for name, figure in held.items():
         assert {"value", "digits", "unit", "what", "on", "command"} <= set(figure), name
+        if figure["command"].startswith("vigil validate"):  # then a report has it
+            assert figure["from"].startswith(figure["command"].split()[2] + "/"), name
 
 
 def test_marks_and_requirements_meet(tmp_path, monkeypatch):

@@ -103,7 +103,11 @@ class SPI:
 
 
 class Adc:
-    """One input of ADC1 (ADC2 belongs to the radio), up to about 3.1 V, corrected by the chip's calibration."""
+    """One input of ADC1 (ADC2 belongs to the radio), corrected by the chip's calibration.
+
+    The port's documentation has 150 to 2450 mV as its straight part at this attenuation; vigil.drivers.ad8232 says
+    what follows for an ECG.
+    """
 
     def __init__(self, number):
         adc = machine.ADC(Pin(number), atten=machine.ADC.ATTN_11DB)
@@ -192,7 +196,10 @@ class Wifi:
 
     def rssi(self):
         """Strength of the signal in dBm, 0 where there is none."""
-        return self._wlan.status("rssi") if self.isconnected() else 0
+        try:
+            return self._wlan.status("rssi") if self.isconnected() else 0
+        except OSError:  # lost a moment ago: the port still has an address
+            return 0
 
     def power_cycle(self):
         """Turn the radio off and on, and forget what it was doing."""

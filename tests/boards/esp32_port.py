@@ -202,6 +202,7 @@ class WLAN:
     linked = False
     joining = None
     broken = False
+    heard = True  # the access point; an address outlives it for a moment
 
     def __init__(self, interface_id=0):
         assert interface_id == WLAN.IF_STA
@@ -225,6 +226,11 @@ class WLAN:
         WLAN.linked, WLAN.joining = False, None
 
     def status(self, *param):
+        if param:
+            assert param == ("rssi",)
+            if not WLAN.heard:
+                raise OSError("Wifi Not Connected")
+            return -61
         return 1010 if WLAN.linked else 1001 if WLAN.joining else 1000
 
     def isconnected(self):

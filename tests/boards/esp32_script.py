@@ -170,8 +170,11 @@ wifi.power_cycle()
 assert port.WLAN.joining is None and port.WLAN.on
 wifi.connect()
 assert port.WLAN.joining == ("ward 3", "secret88") and not wifi.isconnected()
+assert wifi.rssi() == 0
 port.WLAN.linked = True
-assert wifi.isconnected()
+assert wifi.isconnected() and wifi.rssi() == -61
+port.WLAN.heard = False
+assert wifi.isconnected() and wifi.rssi() == 0
 port.WLAN.on, port.WLAN.broken = False, True
 try:
     b.random(8)

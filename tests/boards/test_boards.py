@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -133,7 +134,37 @@ def test_build_files_agree_with_the_board(board):
     cmake = (folder / "mpconfigboard.cmake").read_text()
     assert f"set(IDF_TARGET {toml['chip']})" in cmake and "manifest.py" in cmake
     assert ("spiram" in cmake) == toml["psram"]
+    assert "REPL (1)" in (folder / "mpconfigboard.h").read_text() or toml["chip"] == "esp32"  # which has nothing else
     mib = toml["flash_bytes"] >> 20
     assert f"CONFIG_ESPTOOLPY_FLASHSIZE_{mib}MB=y" in (folder / "sdkconfig.board").read_text()
     assert toml["chip"].upper() in (folder / "mpconfigboard.h").read_text()
     assert toml["vfs_offset"] % 4096 == 0 < toml["flash_bytes"] - toml["vfs_offset"]
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="cmake is not on PATH")
+@pytest.mark.parametrize("board", ESP32)
+def test_build_files_as_cmake_reads_them(board, tmp_path):
+    """What the port's CMakeLists.txt does with them: include the board, then join its sdkconfig files."""
+    theirs = tmp_path / "boards"
+    (theirs / board).mkdir(parents=True)
+    (theirs / board / "mpconfigboard.cmake").write_text("set(SDKCONFIG_DEFAULTS boards/sdkconfig.base)\n")
+    for name in ("base", "240mhz", "spiram_oct"):
+        (theirs / f"sdkconfig.{name}").write_text(f"# {name}\n")
+    script = tmp_path / "port.cmake"
+    script.write_text(
+        "include(${MICROPY_BOARD_DIR}/mpconfigboard.cmake)\n"
+        "foreach(FILE ${SDKCONFIG_DEFAULTS})\n"
+        "    file(READ ${FILE} CONTENTS)\n"
+        '    file(APPEND combined "${CONTENTS}")\n'
+        "endforeach()\n"
+        'file(WRITE said "${IDF_TARGET} ${MICROPY_FROZEN_MANIFEST}")\n'
+    )
+    command = ["cmake", f"-DMICROPY_BOARD_DIR={BOARDS / board}", "-P", script]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "said").read_text() == f"{settings(board)['chip']} {BOARDS / board / 'manifest.py'}"
+    combined = (tmp_path / "combined").read_text()
+    assert f'FILENAME="{BOARDS / board / "partitions.csv"}"\n' in combined and "$" not in combined
+    assert (
+        combined.index("# base") < combined.index("CUSTOM=y")
+        and ("# spiram_oct" in combined) == settings(board)["psram"]
+    )

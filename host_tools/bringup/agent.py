@@ -15,7 +15,7 @@ from binascii import hexlify, unhexlify
 
 _SECRET = ("sign.seed", "wifi.key")
 _PLAIN = ("link.host", "link.port", "link.server_name", "wifi.ssid", "prov.state", "ppg.swap", "boot.count")
-_PLAIN += ("crash.count", "release.key", "command.key")
+_PLAIN += ("crash.count", "release.key", "command.key", "link.kind")
 _TLS = ("ca.der", "client.der", "client.key")
 _LED_UA = 6400
 _PIECE = 4096

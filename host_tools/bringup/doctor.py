@@ -15,8 +15,8 @@ from cryptography import x509
 from host_tools.bringup import ports
 from host_tools.bringup.on_board import OnBoard
 from host_tools.errors import UserError
+from host_tools.image.esp_image import OLDEST
 
-OLDEST = (1, 26)
 WRONG, ODD, FINE = "wrong", "odd", "fine"
 _HEAP_LEAST = 30_000
 _FLASH_LEAST = 100_000
@@ -114,11 +114,18 @@ def _settings(board: OnBoard) -> list[Finding]:
     missing = [name for name in _NEEDED if not held[name]]
     if missing:
         return [Finding("not-provisioned", WRONG, f"not provisioned: {', '.join(missing)} not set", _PROVISION)]
-    where = ":".join(bytes.fromhex(held[name]).decode("ascii", "replace") for name in ("link.host", "link.port"))
-    found = [Finding("settings", FINE, f"the gateway is looked for at {where}")]
+    if _speaks_bluetooth(held):
+        found = [Finding("settings", FINE, "its link is Bluetooth")]
+    else:
+        where = ":".join(bytes.fromhex(held[name]).decode("ascii", "replace") for name in ("link.host", "link.port"))
+        found = [Finding("settings", FINE, f"the gateway is looked for at {where}")]
     if held["prov.state"] and bytes.fromhex(held["prov.state"]) != b"done":
         found.append(Finding("half-provisioned", WRONG, "its provisioning was interrupted", _PROVISION))
     return found
+
+
+def _speaks_bluetooth(held: dict) -> bool:
+    return bytes.fromhex(held["link.kind"] or "") == b"ble"
 
 
 def _certificates(board: OnBoard) -> list[Finding]:
@@ -142,7 +149,10 @@ def _certificates(board: OnBoard) -> list[Finding]:
 
 
 def _radio(board: OnBoard) -> list[Finding]:
-    ssid = bytes.fromhex(board.call("settings")["wifi.ssid"] or "").decode("utf-8", "replace")
+    held = board.call("settings")
+    if _speaks_bluetooth(held):
+        return []
+    ssid = bytes.fromhex(held["wifi.ssid"] or "").decode("utf-8", "replace")
     if not ssid:
         level = WRONG if board.resets else FINE
         return [Finding("no-wifi", level, "no Wi-Fi network is set", "vigil provision --wifi-ssid NAME")]
@@ -170,8 +180,20 @@ def _sensors(board: OnBoard) -> list[Finding]:
 def _resources(board: OnBoard) -> list[Finding]:
     heap, (kept, free) = board.call("memory"), board.call("flash")
     found = [
-        Finding("heap", ODD if heap < _HEAP_LEAST else FINE, f"{heap // 1024} KB of heap free", ""),
-        Finding("flash", FINE if kept and free >= _FLASH_LEAST else WRONG, f"{free // 1024} KB of flash free", ""),
+        Finding(
+            "heap",
+            ODD if heap < _HEAP_LEAST else FINE,
+            f"{heap // 1024} KB of heap free",
+            ""
+            if heap >= _HEAP_LEAST
+            else "an image of fewer sensors (vigil image), or MicroPython's variant with PSRAM",
+        ),
+        Finding(
+            "flash",
+            FINE if kept and free >= _FLASH_LEAST else WRONG,
+            f"{free // 1024} KB of flash free",
+            "" if free >= _FLASH_LEAST else "let it send what it keeps (vigil gateway); a larger flash keeps more",
+        ),
     ]
     if not kept:
         found.append(Finding("flash-bad", WRONG, "the flash does not keep what is written", "use another board"))

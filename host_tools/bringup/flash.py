@@ -10,10 +10,12 @@ exit status is 3 and the board is to be flashed again: its ROM loader cannot be 
 from __future__ import annotations
 
 import dataclasses
+import queue
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,12 +29,13 @@ from host_tools.errors import UserError
 from host_tools.image import esp_image, image
 from host_tools.image.heap import carried
 from host_tools.paths import BOARDS
+from host_tools.updates import release
 
 FAST_BAUD = 460800
 SLOW_BAUD = 115200
 HALF_WRITTEN = 3  # exit status
 HASHES = "firmware_hashes.toml"
-_SILENCE_S = 180  # of esptool, which has deadlines of its own
+_SILENCE_S = 180  # of esptool, which has deadlines of its own; to erase 16 MB takes a minute
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PROGRESS = re.compile(r"^Writing at 0x([0-9a-f]+).*?([0-9.]+)%")
 _AGAIN = "flash it again: the chip's own loader cannot be damaged. Try another cable and port, without a hub"
@@ -134,14 +137,19 @@ def check_trust(firmware: esp_image.Firmware, allow_unknown: bool, ask: Callable
     )
 
 
-def read_filesystem(path: Path) -> bytes:
-    """Read a file system image made by `vigil image`. Raises UserError when it is none."""
+def read_filesystem(path: Path, board: Board) -> bytes:
+    """Read a file system image made by `vigil image`. Raises UserError when it is none, damaged, or another board's."""
     try:
         data = path.read_bytes()
     except OSError as e:
         raise UserError(f"cannot read the image `{path}`", e.strerror or "") from None
     if data[8:16] != b"littlefs" and data[4104:4112] != b"littlefs":
         raise UserError(f"`{path.name}` is not a LittleFS image", "leave --image away: then one that fits is made")
+    model = release.in_image(image.unpack(data), path.name)[3]
+    if model != board.name:
+        raise UserError(
+            f"`{path.name}` is an image for {model}, not for {board.name}", "choose another --board or --image"
+        )
     return data
 
 
@@ -226,14 +234,25 @@ def _esptool(command: list[str], on_line: Callable[[str], None]) -> int:
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
-        assert process.stdout is not None
+        said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=_read, args=(process.stdout, said), name="esptool", daemon=True).start()
         try:
-            for words in _lines(process.stdout):
+            while (words := said.get(timeout=_SILENCE_S)) is not None:
                 on_line(words)
             return process.wait(_SILENCE_S)
+        except (queue.Empty, subprocess.TimeoutExpired):
+            process.kill()
+            on_line(f"A fatal error occurred: nothing more was heard, timed out after {_SILENCE_S} s")
+            return 1
         except BaseException:
             process.kill()
             raise
+
+
+def _read(stream, said: queue.SimpleQueue[str | None]) -> None:
+    for words in _lines(stream):
+        said.put(words)
+    said.put(None)
 
 
 def _lines(stream) -> Iterator[str]:
@@ -266,7 +285,7 @@ def flash(
     """
     firmware = esp_image.read(firmware_path, board)
     known = check_trust(firmware, allow_unknown, ask)
-    filesystem = read_filesystem(image_path) if image_path else None
+    filesystem = read_filesystem(image_path, board) if image_path else None
     board_profile(profile or board.profile)
     port = link_port or ports.find()
     ports.check(port)

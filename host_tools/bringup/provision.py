@@ -74,14 +74,19 @@ class Wishes:
             raise UserError("a Wi-Fi key has 8 to 63 characters", "is it the key of this network? An open one has none")
         if self.host is not None and not _HOST.fullmatch(self.host):
             raise UserError(f"`{self.host}` is not the name or address of a machine", "e.g. 192.168.1.20")
-        if self.host in ("localhost", "127.0.0.1", "0.0.0.0") and self.wifi_ssid is not None:
-            raise UserError(f"a device on the network cannot reach `{self.host}`", "name this machine's own address")
+        if self.wifi_ssid is not None:
+            _check_reachable(self.host)
         if self.port is not None and not 0 < self.port < 65536:
             raise UserError(f"{self.port} is not a port", "a number from 1 to 65535")
         if self.radio_burst is not None and not 0 <= self.radio_burst <= 60:
             raise UserError(f"{self.radio_burst} batches are no burst of the radio", "1 to 60, or 0: always on")
         if self.leds not in (None, "normal", "swapped"):
             raise UserError(f"`{self.leds}` is not an order of LEDs", "normal or swapped")
+
+
+def _check_reachable(host: str | None) -> None:
+    if host in ("localhost", "127.0.0.1", "0.0.0.0"):
+        raise UserError(f"a device on the network cannot reach `{host}`", "name this machine's own address")
 
 
 @dataclass(frozen=True)
@@ -262,6 +267,8 @@ def _settings(board: OnBoard, wishes: Wishes, before: dict, home: Home) -> dict[
         raise UserError("the device does not know a Wi-Fi network", "name it with --wifi-ssid, or say --bluetooth")
     had = {name: bytes.fromhex(before[name] or "").decode("ascii", "replace") for name in ("link.host", "link.port")}
     host = wishes.host or had["link.host"] or own_address()
+    if board.resets and not wishes.bluetooth:  # a chip, and not a process on this machine
+        _check_reachable(host)
     port = str(wishes.port or had["link.port"] or home.config.listen.rpartition(":")[2] or 8883)
     settings = {"link.host": host, "link.port": port, "link.server_name": SERVER_NAME}
     settings["link.client"] = secrets.token_urlsafe(16)  # 22 characters; MQTT 3.1.1 lets a server refuse 24
@@ -316,14 +323,18 @@ def _install(
 def rotate(port: str, who: Device, home: Home, *, new_key: bool = False, say: Say = print) -> dict[str, Any]:
     """Give a device a new certificate, or with new_key a new identity; the old one is refused from then on.
 
-    What the device has not sent yet is lost with its old identity: nobody could sign it any more.
+    What the device has not sent yet is lost with its old identity: nobody could sign it any more. The old identity is
+    revoked before it is forgotten: whoever is interrupted there says the same again, and no identity is left that
+    nobody holds and everybody believes.
     """
     home.authority.open()
     with OnBoard(port) as board:
         ready(board)
         device, public_key = proven(board)
         if device != who.device:
-            raise UserError(f"the board on {port} is device {device}, not {who.device}", "plug in the right one")
+            known = any(other.device == device and other.state == "active" for other in home.register.all())
+            hint = "" if known else "; if its new identity was interrupted: vigil provision --port PORT --name NAME"
+            raise UserError(f"the board on {port} is device {device}, not {who.device}", f"plug in the right one{hint}")
         if who.state == "revoked" and not new_key:
             raise UserError(f"device {device} was revoked", "it can only get a new identity: add --key")
         before = board.call("settings")
@@ -331,6 +342,7 @@ def rotate(port: str, who: Device, home: Home, *, new_key: bool = False, say: Sa
             raise UserError(f"device {device} was never provisioned", f"vigil provision --port {port}")
         name = who.name
         if new_key:
+            home.register.revoke(who.device)
             say("making a new key on the board")
             if not board.call("forget_identity"):
                 raise UserError("the board does not keep its new key", "its NVS is full or worn out", 3)

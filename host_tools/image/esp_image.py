@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import struct
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from host_tools.board import Board
 from host_tools.errors import UserError
 
 TABLE = 0x8000  # flash address of the partition table
+OLDEST = (1, 26)  # MicroPython that Vigil runs on
 _MAGIC = 0xE9
 _HEADER = 24
 _ENTRY = struct.Struct("<HBBII16sI")  # magic, type, subtype, offset, size, name, flags
@@ -77,22 +79,24 @@ def read(path: Path, board: Board) -> Firmware:
         data = path.read_bytes()
     except OSError as e:
         raise UserError(f"cannot read the firmware `{path}`", e.strerror or "") from None
-    if data[:1] != bytes([_MAGIC]) or len(data) < _HEADER:
-        raise UserError(f"`{path.name}` is not a firmware image of an ESP32", _GET)
-    chip_id = int.from_bytes(data[12:14], "little")
-    if chip_id != board.image_chip_id:
-        made_for = _CHIPS.get(chip_id, f"chip {chip_id}")
-        raise UserError(f"`{path.name}` is made for {made_for}, {board.name} has an {board.chip_name}", _GET)
+    _check_chip(data, path.name, board)
     table = data[TABLE - board.firmware_offset :][:0xC00]
     if table[:2] != _ENTRY_MAGIC.to_bytes(2, "little"):
         raise UserError(f"`{path.name}` has no partition table where {board.chip_name} looks for it", _GET)
     partitions = _table(table, path)
-    application = next((p for p in partitions if p.kind == 0), None)
-    at = application.offset - board.firmware_offset if application else len(data)
-    version, name = _application(data[at:], path)
-    if name != "micropython":
-        raise UserError(f"`{path.name}` is `{name}`, not MicroPython", _GET)
-    return Firmware(data, board.firmware_offset, version, partitions)
+    first = next((p for p in partitions if p.kind == 0), None)
+    at = first.offset - board.firmware_offset if first else len(data)
+    return Firmware(data, board.firmware_offset, application(data[at:], path.name, board), partitions)
+
+
+def _check_chip(data: bytes, name: str, board: Board) -> None:
+    """Raise UserError where `data` does not begin with an image for the board's chip."""
+    if data[:1] != bytes([_MAGIC]) or len(data) < _HEADER:
+        raise UserError(f"`{name}` is not a firmware image of an ESP32", _GET)
+    chip_id = int.from_bytes(data[12:14], "little")
+    if chip_id != board.image_chip_id:
+        made_for = _CHIPS.get(chip_id, f"chip {chip_id}")
+        raise UserError(f"`{name}` is made for {made_for}, {board.name} has an {board.chip_name}", _GET)
 
 
 def _table(table: bytes, path: Path) -> tuple[Partition, ...]:
@@ -107,11 +111,15 @@ def _table(table: bytes, path: Path) -> tuple[Partition, ...]:
     return tuple(found)
 
 
-def _application(data: bytes, path: Path) -> tuple[str, str]:
-    """Return (version, project) of the application at the start of `data`, after its checksum."""
-    cut = UserError(f"`{path.name}` is cut short or damaged", "get the file again and compare its size or SHA-256")
+def application(data: bytes, name: str, board: Board) -> str:
+    """Return the version of the MicroPython at the start of `data`, from a file `name`.
+
+    Raises UserError: cut short or damaged, for another chip, another program, too old.
+    """
+    cut = UserError(f"`{name}` is cut short or damaged", "get the file again and compare its size or SHA-256")
     if len(data) < _HEADER + 8 + 256 or data[0] != _MAGIC:
         raise cut
+    _check_chip(data, name, board)
     at = _HEADER
     for _ in range(data[1]):
         if at + 8 > len(data):
@@ -122,8 +130,14 @@ def _application(data: bytes, path: Path) -> tuple[str, str]:
         raise cut
     magic, version, project = struct.unpack_from("<I12x32s32s", data, _HEADER + 8)
     if magic != _DESCRIPTOR_MAGIC:
-        raise UserError(f"`{path.name}` does not say what it is", _GET)
-    return version.rstrip(b"\0").decode("utf-8", "replace"), project.rstrip(b"\0").decode("utf-8", "replace")
+        raise UserError(f"`{name}` does not say what it is", _GET)
+    version, project = (text.rstrip(b"\0").decode("utf-8", "replace") for text in (version, project))
+    if project != "micropython":
+        raise UserError(f"`{name}` is `{project}`, not MicroPython", _GET)
+    numbers = re.match(r"v?(\d+)\.(\d+)", version)
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
+        raise UserError(f"`{name}` is MicroPython {version}, which is too old", "take 1.26 or later")
+    return version
 
 
 def placed(board: Board, firmware: Firmware, flash_bytes: int) -> Board:

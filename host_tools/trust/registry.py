@@ -167,10 +167,12 @@ class Register:
                 connection.execute(devices.delete().where(devices.c.device == device))
 
     def revoke(self, device: str, successor: str | None = None) -> None:
-        """Hear and believe nothing more from this device; for ever."""
+        """Hear and believe nothing more from this device; for ever, and since the first time that this was said."""
         with self._begin() as connection:
             connection.execute(devices.update().where(devices.c.device == device).values(revoked=True))
-            row = {"revoked_ms": now_ms(), "pending": None, "pending_end_ms": None, "successor": successor}
+            since = sa.func.coalesce(provisioned.c.revoked_ms, now_ms())
+            row = {"revoked_ms": since, "pending": None, "pending_end_ms": None}
+            row |= {"successor": successor} if successor else {}
             connection.execute(provisioned.update().where(provisioned.c.device == device).values(row))
 
     def note_refused(self, serial: int) -> str:

@@ -16,13 +16,14 @@ from typing import Any
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from host_tools.board import load
 from host_tools.errors import UserError
+from host_tools.image import esp_image
 from vigil.core.errors import TrustError
 from vigil.ota.release import MISMATCH, PROTECTED, TRUNCATED, Release, entries, limits, opened
 from vigil.wire import cbor
 from vigil.wire.envelope import to_be_signed
 
-_APPLICATION = b"\x32\x54\xcd\xab"  # magic of ESP-IDF's application description, behind the first segment's header
 _MPY_VERSION = 6  # of the modules that the new MicroPython has to read
 LOADER = 1  # the least that this firmware needs (firmware/loader.py)
 # By number, as a device says them: vigil.ota.release, firmware/loader.py, vigil.app.trial, vigil.app.updates.
@@ -181,6 +182,28 @@ def read(path: Path, key: bytes) -> ReleaseFile:
         raise UserError(f"cannot read `{path}`", e.strerror or "") from None
 
 
+def in_image(files: Mapping[str, bytes], name: str) -> dict[int, Any]:
+    """What the manifest in an image says (SPEC.md section 10); files: all of the image `name`, by path.
+
+    Raises UserError where there is none, or where the modules are not those that it names.
+    """
+    from host_tools.image.image import SLOT, slot_files
+
+    about = files.get(f"{SLOT}/release")
+    if about is None:
+        raise UserError(f"`{name}` has no slots: it is not one of this firmware's images", "vigil image makes one")
+    try:
+        said: Any = cbor.decode(about)
+        whole = hashlib.sha256(index(slot_files(files))).digest() == said[8]
+    except (ValueError, KeyError, TypeError, IndexError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"`{name}` is damaged: its modules are not those that it names", "make it anew with vigil image"
+        )
+    return said
+
+
 def of_micropython(
     path: Path, key: Ed25519PrivateKey, *, number: int, version: str, model: str, expires_ms: int | None = None
 ) -> ReleaseFile:
@@ -189,9 +212,11 @@ def of_micropython(
         image = path.read_bytes()
     except OSError as e:
         raise UserError(f"cannot read `{path}`", e.strerror or "") from None
-    if image[:1] != b"\xe9" or image[32:36] != _APPLICATION:
+    try:
+        esp_image.application(image, path.name, load(model))
+    except UserError as e:
         hint = "not the merged image that esptool writes, but the application alone (micropython.bin of a build)"
-        raise UserError("this is not an application image of MicroPython", hint)
+        raise UserError(f"this is not an application image of MicroPython: {e.sentence}", hint) from None
     if not 0 < number < 1 << 29:
         raise UserError(f"{number} is not a release number", "1 to 536870911, more than any before")
     said = {0: 1, 1: number, 2: version, 3: model, 4: "", 5: [_MPY_VERSION, 0, 0], 6: LOADER}
@@ -211,18 +236,15 @@ def of_image(
     next_key: bytes | None = None,
 ) -> ReleaseFile:
     """Sign what an image of `vigil image` carries. Raises UserError where it is none."""
-    from host_tools.image.image import SLOT, slot_files, unpack
+    from host_tools.image.image import slot_files, unpack
 
     try:
         files = unpack(path.read_bytes())
     except OSError as e:
         raise UserError(f"cannot read `{path}`", e.strerror or "") from None
-    about = files.get(f"{SLOT}/release")
-    if about is None:
-        raise UserError(f"`{path}` has no slots", "make it anew with vigil image")
+    said = in_image(files, path.name)
     if not 0 < number < 1 << 29:
         raise UserError(f"{number} is not a release number", "1 to 536870911, more than any before")
-    said: Any = cbor.decode(about)
     payload = manifest(
         number=number,
         version=version or said[2],

@@ -15,6 +15,7 @@ from host_tools.board import load
 from host_tools.bringup import flash, ports
 from host_tools.errors import UserError
 from host_tools.image import image
+from host_tools.updates import release
 from host_tools.virtual import interpreter
 
 HERE = Path(__file__).parent
@@ -29,9 +30,20 @@ def files(tmp_path_factory):
         vfs = (0x200000, (mib << 20) - 0x200000)
         (folder / f"{chip}.bin").write_bytes(firmware_bin.make(chip, flash_mib=mib, body_bytes=60_000, vfs=vfs))
     for name in ("ESP32_GENERIC", "ESP32_GENERIC_S3"):
-        board = load(name)
-        (folder / f"{name}.littlefs").write_bytes(image.pack({"main.py": b"print('hello')\n"}, board.vfs_bytes))
+        (folder / f"{name}.littlefs").write_bytes(small_image(name, load(name).vfs_bytes))
     return folder
+
+
+def small_image(board, size, **changed):
+    """One with a program, a module, and a manifest that says so. changed: content of files."""
+    module = {"vigil.mpy": b"M\x06\x00\x1f" + b"bytecode"}
+    about = {"number": 0, "version": "0.1.0", "model": board, "profile": "lean", "files": module}
+    files = {
+        "main.py": b"print('hello')\n",
+        "a/lib/vigil.mpy": module["vigil.mpy"],
+        "a/release": release.manifest(**about),
+    }
+    return image.pack({path: content for path, content in (files | changed).items() if content}, size)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +93,7 @@ def test_s3_without_the_stub(files, tmp_path):
     """The ROM takes plain blocks of 1 KB: a small file system, so that the test is quick."""
     board = dataclasses.replace(load("ESP32_GENERIC_S3"), flash_bytes=0x220000)
     (tmp_path / "s3.bin").write_bytes(firmware_bin.make("esp32s3", body_bytes=20_000, vfs=(0x200000, 0x20000)))
-    (tmp_path / "fs").write_bytes(image.pack({"main.py": b"print('hello')"}, board.vfs_bytes))
+    (tmp_path / "fs").write_bytes(small_image(board.name, board.vfs_bytes))
     with Rom("socket", "esp32s3") as rom:
         done = flash.flash(
             board,
@@ -171,9 +183,14 @@ WRONG = [
     ("firmware cut short", "--board ESP32_GENERIC --firmware {}/short.bin", "is cut short or damaged"),
     ("application only", "--board ESP32_GENERIC --firmware {}/app.bin", "has no partition table"),
     ("not MicroPython", "--board ESP32_GENERIC --firmware {}/blinky.bin", "is `blinky`, not MicroPython"),
+    ("MicroPython of old", "--board ESP32_GENERIC --firmware {}/old.bin", "MicroPython v1.22.2, which is too old"),
     ("firmware of unknown hash", "--board ESP32_GENERIC --firmware {}/esp32.bin", "is unknown"),
     ("image absent", "{} --image {}/no.img", "cannot read the image"),
     ("image is text", "{} --image {}/notes.txt", "is not a LittleFS image"),
+    ("image of another board", "{} --image {}/ESP32_GENERIC_S3.littlefs", "is an image for ESP32_GENERIC_S3, not"),
+    ("image of something else", "{} --image {}/else.littlefs", "is not one of this firmware's images"),
+    ("image that was changed", "{} --image {}/changed.littlefs", "is damaged: its modules are not those"),
+    ("image that is torn", "{} --image {}/torn.littlefs", "has no slots"),
     ("unknown profile", "{} --profile tiny", "`tiny` is not a profile"),
     ("port absent", "{ok} --port /dev/ttyNONE", "there is no port /dev/ttyNONE"),
     ("port is a file", "{ok} --port {}/notes.txt", "is not a serial port"),
@@ -191,6 +208,12 @@ def folder(files):
         "short.bin": good[:-5000],
         "app.bin": good[0xF000:],
         "blinky.bin": firmware_bin.make(project=b"blinky", body_bytes=1000),
+        "old.bin": firmware_bin.make(version=b"v1.22.2", body_bytes=1000),
+        "else.littlefs": small_image("ESP32_GENERIC", 0x20000, **{"a/release": None}),
+        "changed.littlefs": small_image(
+            "ESP32_GENERIC", 0x20000, **{"a/lib/vigil.mpy": b"M\x06\x00\x1f" + b"Bytecode"}
+        ),
+        "torn.littlefs": small_image("ESP32_GENERIC", 0x20000)[:64] + bytes(0x20000 - 64),
     }.items():
         (files / name).write_bytes(content)
     return files
@@ -211,10 +234,9 @@ def test_wrong_use(folder, capsys, monkeypatch, line, sentence):
 
 
 def test_an_image_of_another_size(files, capsys):
+    (files / "larger.littlefs").write_bytes(small_image("ESP32_GENERIC", 0x400000))
     with Rom() as rom:
-        line = [
-            a if a != files / "ESP32_GENERIC.littlefs" else files / "ESP32_GENERIC_S3.littlefs" for a in options(files)
-        ]
+        line = [a if a != files / "ESP32_GENERIC.littlefs" else files / "larger.littlefs" for a in options(files)]
         assert run(*line, "--port", rom.port) == 2 and set(rom.flash) == {0xFF}
     assert "the file system on this board 2097152" in capsys.readouterr().err
 
@@ -311,6 +333,16 @@ SAID = [
 def test_what_esptool_says_in_plain_words(last, sentence):
     error = flash.explain("Connecting...\n" + last, "/dev/x", load("ESP32_GENERIC"))
     assert sentence in error.sentence and error.hint
+
+
+def test_an_esptool_that_hangs_is_ended(monkeypatch):
+    monkeypatch.setattr(flash, "_SILENCE_S", 0.5)
+    said = []
+    assert flash._esptool([sys.executable, "-u", "-c", "print('Connecting'); import time; time.sleep(60)"], said.append)
+    assert (
+        said[0] == "Connecting"
+        and "the link to /dev/x" in flash.explain("\n".join(said), "/dev/x", load("ESP32_GENERIC")).sentence
+    )
 
 
 def test_esptool_is_run_and_never_imported():

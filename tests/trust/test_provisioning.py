@@ -5,11 +5,13 @@ import threading
 
 import pytest
 from desk_board import DeskBoard, Device
+from stand_in import FastSigner
 
 from host_tools import paths
 from host_tools.bringup import provision
 from host_tools.bringup.provision import Wishes
 from host_tools.errors import UserError
+from host_tools.trust import registry
 from host_tools.trust.home import Home
 from host_tools.trust.keys import nobody
 from vigil.app.identity import prove
@@ -228,6 +230,69 @@ def test_the_cable_is_pulled_at_every_step(monkeypatch, home, tmp_path):
         assert admitted(home) == {tls(device), *(c for c in admitted(home) if c)} and name in (None, made["device"])
         forget(home, made["device"])
     assert fresh > 15 and used == steps
+
+
+def test_a_new_identity_interrupted_at_every_step(monkeypatch, home, tmp_path):
+    """At no step is there an identity that is believed and that no board holds; said again, it goes on."""
+
+    def quick_prove(board, nonce):
+        seed = board.keystore.get("sign.seed") or board.random(32)
+        board.keystore.set("sign.seed", seed)
+        signer = FastSigner(seed)
+        return signer.public_key, signer.sign(PROOF_PREFIX + nonce)
+
+    def anew(device, old, **faults):
+        monkeypatch.setattr(provision, "OnBoard", DeskBoard.plug(device, **faults))
+        who = home.register.find(old)
+        return provision.rotate("desk", who, home, new_key=True, say=lambda words: None)
+
+    def believed():
+        return {d.device for d in home.register.all() if d.state != "revoked"}
+
+    monkeypatch.setattr("vigil.app.identity.prove", quick_prove)
+    whole = Device(tmp_path / "whole")
+    anew(whole, run(monkeypatch, home, whole)["device"])
+    steps = len(provision.OnBoard.board.calls)
+    others = believed()
+    ways = set()
+    for at in range(steps):
+        wishes = Wishes(**{**vars(WISHES), "name": f"device {at}"})
+        device = Device(tmp_path / f"{at}", hardware=f"{at}")
+        old = run(monkeypatch, home, device, wishes)["device"]
+        with pytest.raises(UserError):
+            anew(device, old, lost_at=at)
+        held = FastSigner(device.keystore.held["sign.seed"]).device_id
+        assert believed() - others <= {held}, f"an identity that nobody holds, at step {at}"
+        try:
+            made = anew(device, old)
+            ways.add("again")
+        except UserError as e:
+            assert "its new identity was interrupted: vigil provision" in e.hint
+            ways.add("provision")
+            made = run(monkeypatch, home, device, wishes)
+        held = FastSigner(device.keystore.held["sign.seed"]).device_id
+        assert made["device"] == held and believed() - others == {held}
+        others |= believed()
+    assert ways == {"again", "provision"} and steps > 10
+
+
+def test_since_when_a_device_is_revoked_does_not_change(monkeypatch, home, tmp_path):
+    made = run(monkeypatch, home, Device(tmp_path / "device"))
+    home.register.revoke(made["device"])
+    first = home.register.find(made["device"]).revoked_ms
+    monkeypatch.setattr(registry, "now_ms", lambda: first + 1000)
+    home.register.revoke(made["device"], successor="00000000000000bb")
+    home.register.revoke(made["device"])
+    known = home.register.find(made["device"])
+    assert known.revoked_ms == first and known.successor == "00000000000000bb"
+
+
+def test_a_chip_does_not_look_for_the_gateway_in_itself(monkeypatch, home, tmp_path):
+    device = Device(tmp_path / "device")
+    run(monkeypatch, home, device)
+    with pytest.raises(UserError, match="cannot reach `127"):
+        run(monkeypatch, home, device, Wishes(host="127.0.0.1"))  # the network is the one that it knows
+    assert device.keystore.held["link.host"] == b"gateway.example"
 
 
 def tls(device, folder="tls"):

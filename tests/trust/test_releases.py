@@ -3,6 +3,7 @@
 import json
 
 import cbor2
+import firmware_bin
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -71,8 +72,12 @@ def test_signed_pushed_followed(home, capsys):
 
 def test_micropython_itself(home, capsys):
     """For one kind of board; served as any release; what is no application is refused."""
-    image = b"\xe9" + bytes(31) + b"\x32\x54\xcd\xab" + bytes(5000)
+    apps = {chip: firmware_bin.make(chip, body_bytes=5000)[0x10000 - firmware_bin.MADE_FOR[chip][1] :]
+            for chip in ("esp32", "esp32c3")}  # fmt: skip
+    image = apps["esp32"]
     (home / "app.bin").write_bytes(image)
+    (home / "short.bin").write_bytes(image[:-1])
+    (home / "c3.bin").write_bytes(apps["esp32c3"])
     (home / "merged.bin").write_bytes(b"\xff" * 5000)
     line = ("--out", home / "m", "--number", 8, "--json", "--micropython")
     assert vigil("release", "sign", *line, home / "app.bin", "--board", BOARD) == 0
@@ -81,6 +86,8 @@ def test_micropython_itself(home, capsys):
     assert made.bundle == image and made.manifest.version == "app"
     for arguments, says in (
         ((home / "merged.bin", "--board", BOARD), "not an application image"),
+        ((home / "short.bin", "--board", BOARD), "is cut short or damaged"),
+        ((home / "c3.bin", "--board", BOARD), "is made for ESP32-C3"),
         ((home / "app.bin",), "for one kind of board"),
         ((home / "app.bin", "--board", BOARD, "--image", home / "image.littlefs"), "not clear what"),
         ((home / "absent.bin", "--board", BOARD), "cannot read"),

@@ -1,24 +1,25 @@
 """Results of tasks on disk, so that an interrupted run goes on where it was and the next one is short.
 
-A result is kept under what it depends on: the content of the source that makes it (firmware, models, replay, the
-studies), of every known recording on this machine, the versions of the packages, the interpreter, and the task itself
-with its study's parameters. Anything else gives another key, and is measured.
+A result is kept under the content of what it depends on: the source of its study and of all that this imports (the
+firmware's chains among it, whichever engine runs them), every known recording on this machine, the versions of the
+packages, the interpreter, and the task itself with its study's parameters. Anything else gives another key, and is
+measured. Which folder a report goes to does not matter: every run on this machine shares what is kept.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import pickle
 import shutil
 import time
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from host_tools.paths import BOARDS, FIRMWARE, ROOT, cache_dir, data_dir
+from host_tools.paths import FIRMWARE, ROOT, cache_dir, data_dir
 from signal_models.datasets import KNOWN
 
 _PACKAGES = (
@@ -33,53 +34,85 @@ _PACKAGES = (
     "heartpy",
     "soundfile",
 )
-_DRAWS = ("page.py", "plots.py", "command.py", "compare.py")  # of host_tools/validate: no result depends on them
+_DRAWS = ("page", "plots", "compare", "terminal", "commands")  # of host_tools.validate: no result depends on them
 _DAYS = 14  # what no run asked for in this time is removed
 
 
 class Kept:
-    """Results under one state of code, data and packages, in a folder of the cache."""
+    """Results by (maker, key). maker: the module whose code makes the result; key: what it depends on beside that."""
 
     def __init__(self) -> None:
-        self._folder = cache_dir() / "validate" / _state()
+        self._folder = cache_dir() / "validate"
+        self._states: dict[str, Path] = {}  # maker to the folder of its code with these data and packages
         self._folder.mkdir(parents=True, exist_ok=True)
-        os.utime(self._folder)
-        _forget(self._folder.parent)
+        _forget(self._folder)
 
-    def get(self, key: str) -> Any:
-        """The result kept under `key`; None where there is none that can be read."""
+    def get(self, maker: str, key: str) -> Any:
+        """The result kept; None where there is none that can be read."""
         try:
-            return pickle.loads(self._path(key).read_bytes())
+            return pickle.loads(self._path(maker, key).read_bytes())
         except Exception:  # absent, or cut short by a full disk: it is measured again
             return None
 
-    def put(self, key: str, result: Any) -> None:
+    def put(self, maker: str, key: str, result: Any) -> None:
         """Keep it, whole or not at all."""
-        path = self._path(key)
+        path = self._path(maker, key)
         part = path.with_suffix(f".{os.getpid()}")
         part.write_bytes(pickle.dumps(result))
         part.replace(path)
 
-    def _path(self, key: str) -> Path:
-        return self._folder / hashlib.sha256(key.encode()).hexdigest()[:40]
+    def _path(self, maker: str, key: str) -> Path:
+        if maker not in self._states:
+            folder = self._states[maker] = self._folder / _state(maker)
+            folder.mkdir(exist_ok=True)
+            os.utime(folder)
+        return self._states[maker] / hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
-def _state() -> str:
+def _state(maker: str) -> str:
     root = data_dir()
     data = [p for name in KNOWN for p in (root / name).rglob("*")] if root else []
     return hashlib.sha256(
-        f"{_digest(tuple(_code()), ROOT)} {_digest(tuple(data), root)} {_versions()}".encode()
+        f"{maker} {_digest(tuple(sources(maker)), ROOT)} {_digest(tuple(data), root)} {_versions()}".encode()
     ).hexdigest()[:40]
 
 
-def _code() -> Iterable[Path]:
-    for folder in (FIRMWARE / "vigil", BOARDS, ROOT / "signal_models", *(ROOT / "host_tools" / n for n in _STUDIED)):
-        for path in folder.rglob("*.py"):
-            if path.name not in _DRAWS and not path.name.endswith("_report.py"):
-                yield path
+def sources(maker: str) -> set[Path]:
+    """Files of this repository that module `maker` imports, at once or when a function runs, and what they import."""
+    found: set[Path] = set()
+    due = [maker]
+    while due:
+        name = due.pop()
+        path = _file(name)
+        if path is None or path in found or _draws(path):
+            continue
+        found.add(path)
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        due += [package, *_imported(path, package)]  # a package's own code runs first
+    return found
 
 
-_STUDIED = ("replay", "validate", "ingest")
+def _draws(path: Path) -> bool:
+    return path.parent.name == "validate" and (path.stem in _DRAWS or path.stem.endswith("_report"))
+
+
+def _file(name: str) -> Path | None:
+    """Of module `name`; None for a name in a module, or somebody else's."""
+    root = FIRMWARE if name.partition(".")[0] == "vigil" else ROOT
+    path = root.joinpath(*name.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def _imported(path: Path, package: str) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
+            names.append(f"{package}.{node.value[:-3]}")  # a program beside it, which another interpreter runs
+    return names
 
 
 @lru_cache

@@ -146,14 +146,14 @@ def conduct(study: Study, *, jobs: int | None = None, quiet: bool = False, kept:
     """
     began = time.monotonic()
     tasks = study.tasks()
-    results: list[Any] = [kept.get(study.key(t)) if kept else None for t in tasks]
+    results: list[Any] = [kept.get(maker(study, t), study.key(t)) if kept else None for t in tasks]
     due = [i for i, r in enumerate(results) if r is None]
     cpu_s = 0.0
     for i, result, spent_s in _run(study, tasks, due, jobs or os.cpu_count() or 1, quiet):
         results[i] = result
         cpu_s += spent_s
         if kept:
-            kept.put(study.key(tasks[i]), result)
+            kept.put(maker(study, tasks[i]), study.key(tasks[i]), result)
     result = study.summarise(list(zip(tasks, results, strict=True)))
     return {
         "schema": SCHEMA,
@@ -163,6 +163,12 @@ def conduct(study: Study, *, jobs: int | None = None, quiet: bool = False, kept:
         "result": finite(result),
         "compared": None,
     }
+
+
+def maker(study: Study, task: Any) -> str:
+    """Name of the module whose code does a task: of a study of several parts, that of the part."""
+    parts = getattr(study, "studies", None)
+    return maker(parts[task.number], task.task) if parts else type(study).__module__
 
 
 def _timed(study: Study, task: Any) -> tuple[Any, float]:

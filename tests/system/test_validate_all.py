@@ -90,12 +90,26 @@ def test_an_interrupted_run_goes_on_where_it_was(data):
 
 
 def test_a_kept_result_is_not_taken_for_other_recordings(data, hearts, monkeypatch, tmp_path):
-    kept.Kept().put("key", 1)
-    assert kept.Kept().get("key") == 1 and kept.Kept().get("another") is None
+    maker = "host_tools.validate.beat_class"
+    kept.Kept().put(maker, "key", 1)
+    assert kept.Kept().get(maker, "key") == 1 and kept.Kept().get(maker, "another") is None
+    assert kept.Kept().get("host_tools.validate.vitals", "key") is None
     (tmp_path / "mitdb").mkdir()
     (tmp_path / "mitdb" / "112.dat").write_bytes(b"other")
     monkeypatch.setenv("VIGIL_DATA", str(tmp_path))
-    assert kept.Kept().get("key") is None
+    assert kept.Kept().get(maker, "key") is None
+
+
+def test_a_kept_result_depends_on_what_makes_it_and_on_nothing_else():
+    def names(maker):
+        return {path.relative_to(kept.ROOT).as_posix() for path in kept.sources(f"host_tools.validate.{maker}")}
+
+    ecg = names("ecg_study")
+    assert {"host_tools/validate/ecg_study.py", "host_tools/replay/player.py", "signal_models/fixed/ecg.py"} <= ecg
+    assert {"firmware/vigil/estimators/ecg_channel.py", "firmware/vigil/dsp/coeffs/ecg.py"} <= ecg
+    assert {"firmware/vigil/wire/waveform.py", "host_tools/validate/waveform_play.py"} <= names("waveform")
+    for far in ("host_tools/validate/page.py", "firmware/vigil/link/mqtt.py", "host_tools/ingest/store.py"):
+        assert far not in ecg
 
 
 def document(values, *, least=False, unit="/min", limit=1.0):

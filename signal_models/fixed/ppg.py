@@ -304,6 +304,7 @@ def combine(tick: Tick, onsets_q8: list[int], acf: np.ndarray, noise_q4: int) ->
         period, quality = True, 45
     else:
         quality = min(75 - int(np.abs(np.diff(intervals)).sum()) * 150 // int(intervals.sum()), 48)
+        period = here < 0 and clarity >= VERY_CLEAR
     if short or 4 * alike < 3 * n or (not period and abs(value - by_period) > APART_X10):
         quality = min(quality, 48)
     if period:

@@ -218,6 +218,7 @@ class PulseRate:
             quality = 45
         else:
             quality = min(75 - rough_q8 * 150 // span_q8, 48)
+            whole = here < 0 and clarity >= _VERY_CLEAR  # a dicrotic wave counts, or a second beat moves no blood
         if short or alike * 4 < n * 3 or (not whole and abs(value - by_period) > _APART_X10):
             quality = min(quality, 48)
         if whole:

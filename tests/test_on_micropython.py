@@ -18,7 +18,7 @@ RUNNER = Path(__file__).parent / "micropython_runner.py"
 @pytest.mark.parametrize("engine", ["viper", "bytecode"])
 @pytest.mark.parametrize("module", sorted(f.stem for f in UNIT.glob("test_*.py")))
 def test_unit(module, engine):
-    tests = interpreter.cached(interpreter.read_tree(UNIT), march=None, level=0)
+    tests = interpreter.cached(interpreter.read_tree(UNIT), march=interpreter.march_of(engine), level=0)
     done = subprocess.run(
         interpreter.command(RUNNER, str(tests), module),
         env=interpreter.environment(*interpreter.import_path(engine)),

@@ -3,11 +3,12 @@
 Acknowledgement to the device follows the commit, acknowledgement to the broker follows that. Whatever fails in
 between makes the message come again, and what comes again is recognised. While the database is locked, full or
 away, nothing is acknowledged and the same messages are tried again with back-off. What is refused gets an audit
-line and is taken from the broker, but the device hears nothing.
+line and is taken from the broker, but the device hears nothing; of a replay it hears once more that it is stored.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
@@ -26,7 +27,7 @@ from host_tools.ingest.orders import Giving
 from host_tools.ingest.silence import Holes, Silence
 from host_tools.ingest.store import Store, Transaction, now_ms, sqlite_url
 from host_tools.sources.mqtt import Message, MqttSource
-from host_tools.trust.verify import Note, Reason, missing, verify
+from host_tools.trust.verify import Note, Reason, batch_of, missing, verify
 from host_tools.updates.rollout import Serving
 from vigil.wire import ack, request
 
@@ -69,6 +70,7 @@ class Result:
     """What one commit did: (seq, digest) to acknowledge a device, and the named rejections (device, reason, detail)."""
 
     acknowledge: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
+    again: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)  # the same for replays: no sign of life
     accepted: int = 0
     duplicates: int = 0
     rejected: list[tuple[str, str, str]] = field(default_factory=list)
@@ -120,7 +122,7 @@ class Gateway:
         result = self._commit_patiently(messages, stop)
         if result is None:
             return
-        for device, items in result.acknowledge.items():
+        for device, items in (*result.acknowledge.items(), *result.again.items()):
             for start in range(0, len(items), _ACK_ITEMS):
                 self._source.acknowledge_to_device(device, ack.encode(items[start : start + _ACK_ITEMS], now_ms()))
         for message in messages:
@@ -193,8 +195,9 @@ class Gateway:
         total = Result()
         for message in messages:
             part = self._commit([message])
-            for device, items in part.acknowledge.items():
-                total.acknowledge.setdefault(device, []).extend(items)
+            for mine, its in ((total.acknowledge, part.acknowledge), (total.again, part.again)):
+                for device, items in its.items():
+                    mine.setdefault(device, []).extend(items)
             total.accepted += part.accepted
             total.duplicates += part.duplicates
             total.rejected += part.rejected
@@ -226,7 +229,8 @@ class Gateway:
 
 def _decide(transaction: Transaction, message: Message, result: Result) -> None:
     outcome = verify(message.payload, topic_device=message.device, device=transaction.device(message.device))
-    if outcome.reason == Reason.REPLAYED and message.redelivered and transaction.holds(message.device, message.payload):
+    stored = outcome.reason == Reason.REPLAYED and transaction.holds(message.device, message.payload)
+    if stored and message.redelivered:
         # The broker had not heard that we were done when a gateway or the broker died, and the device has moved on.
         # Only the broker can mark a message so: what anybody sends again is new to it, and stays a replay.
         transaction.duplicate(message.device)
@@ -235,6 +239,10 @@ def _decide(transaction: Transaction, message: Message, result: Result) -> None:
     if outcome.verdict == "rejected" or outcome.batch is None:
         transaction.reject(message.device, outcome.reason, message.payload)
         result.rejected.append((message.device, outcome.reason, outcome.detail))
+        if stored:
+            # A device whose newest record is damaged no longer knows what it was told, and would send it for ever.
+            digest = hashlib.sha256(message.payload).digest()
+            result.again.setdefault(message.device, []).append((batch_of(message.payload).seq, digest))
         return
     if outcome.verdict == "accepted":
         transaction.accept(message.device, message.payload, outcome)

@@ -93,7 +93,10 @@ def test_late_redelivery_by_the_broker_is_absorbed_but_a_replay_is_not(world):
     world.gateway.handle([again], world.stop)
     assert world.store.counts() == {"verified": 2, "duplicates": 1, "rejected": 0}
     assert world.source.told[-1] == ("broker", 7)
+    heard = dict(world.gateway._silence._heard_s)
     world.gateway.handle(first, world.stop)  # the same bytes, sent anew by somebody
+    # That may be the device, which has forgotten that they are committed: it is told again, and no more alive for it.
+    assert world.source.told[-2:] == [("device", 0), ("broker", 0)] and world.gateway._silence._heard_s == heard
     unknown = Message(first[0].device, Sealer().seal([]), 0, 8, redelivered=True)  # never stored
     world.gateway.handle([unknown], world.stop)
     assert [line.reason for line in world.store.audit_lines()] == ["replayed", "replayed"]

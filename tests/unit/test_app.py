@@ -227,8 +227,10 @@ def test_many_readings_become_several_batches():
 def test_readings_wait_for_the_flash_and_are_never_sealed_twice():
     s = Setting()
     s.journal.fails = True
+    s.pipeline.read(1)
+    hundred = s.pipeline.take() * 100  # of one: a hundred would take 20 KB
     for _ in range(3):
-        s.pipeline.read(100)
+        s.pipeline.readings = hundred
         s.publisher.seal()
     assert s.publisher.sealed == 0 and s.publisher.lost_readings == 120
     s.journal.fails = False
@@ -380,7 +382,9 @@ def test_what_the_host_never_takes_does_not_hold_up_the_rest():
 
 
 def test_an_acknowledgement_tells_the_time_since_the_first_sending():
-    uplink, _, clock, client = _uplink(2)
+    uplink, journal, clock, client = _uplink(0)
+    for _ in range(2):
+        _append(journal)
     _drain(uplink)
     client.connects += 1
     clock.now_ms = 700
@@ -390,6 +394,38 @@ def test_an_acknowledgement_tells_the_time_since_the_first_sending():
     _ack(uplink, 1, utc_ms=1_790_000_000_001)  # said before: nothing was waiting for it
     _ack(uplink, 2)
     assert uplink.times == [(0, 900, 1_790_000_000_000)]
+
+
+def test_what_was_first_sent_nobody_knows_when_tells_no_time():
+    """An acknowledgement may have been made after a sending that is forgotten, and long before the last one."""
+    uplink, journal, clock, _ = _uplink(2)  # sealed before this boot: perhaps sent, too
+    _drain(uplink)
+    _ack(uplink, 1, utc_ms=1_790_000_000_000)
+    for _ in range(60):  # nothing else is acknowledged: so many are not remembered
+        _append(journal)
+        _drain(uplink)
+        clock.now_ms += 10_000
+    forgotten = min(set(journal.kept) - set(uplink._sent) - {2})
+    clock.now_ms += 200_000
+    while forgotten not in uplink._sent:
+        clock.now_ms += _drain(uplink)
+    _ack(uplink, forgotten, utc_ms=1_790_000_001_000)
+    assert uplink.times == []
+    _append(journal)
+    clock.now_ms += 200_000
+    _drain(uplink)
+    sent_ms = uplink._sent[journal.next_seq - 1][1]
+    _ack(uplink, journal.next_seq - 1, utc_ms=1_790_000_002_000)
+    assert uplink.times == [(sent_ms, clock.now_ms, 1_790_000_002_000)]
+
+
+def test_another_digest_for_what_is_on_its_way_changes_nothing():
+    uplink, _, _, client = _uplink(1)
+    _drain(uplink)
+    for _ in range(3):
+        uplink.on_message(b"v1/00aa/a", ack.encode([(1, bytes(32))]))
+        _drain(uplink)
+    assert _sent(client) == [1]
 
 
 def test_a_request_is_answered_once_a_batch():

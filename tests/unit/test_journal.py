@@ -311,6 +311,24 @@ def test_foreign_and_damaged_files():
     assert d.journal.waiting(9) == [100, 101, 102, 103, 356]
 
 
+def test_a_segment_that_cannot_be_read_frees_no_sequence():
+    d = Device(Disk(), floor=100)
+    d.seal()
+    d.journal.next_seq = 160  # beyond its segment: the next one goes into another
+    d.seal()
+    d.options["floor"] = 356
+    disk = d.disk
+
+    def refused(name, *_):
+        if name == "q/160.seg":
+            raise OSError(5)
+        return Disk.stat(disk, name)
+
+    disk.stat = refused
+    d.start()
+    assert d.journal.waiting(9) == [100] and d.journal.next_seq == 356  # 160 is signed
+
+
 def test_records_under_another_segments_name_are_not_offered():
     d = Device(Disk())
     for _ in range(8):

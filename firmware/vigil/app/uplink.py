@@ -40,7 +40,8 @@ class Uplink:
         self._clock = clock
         self._journal = journal
         self._event = asyncio.Event()
-        self._sent = {}  # sequence on its way: (when to send it again, when it was first sent in this boot)
+        self._sent = {}  # sequence on its way: (when to send it again, when it was first sent)
+        self._dated_from = journal.next_seq  # those before were first sent nobody knows when: they tell no time
         self._resend_ms = self._interval_ms = resend_ms
         self._on_time = on_time
         self._connection = 0
@@ -69,9 +70,9 @@ class Uplink:
         for seq, digest in items:
             if self._journal.acknowledge(seq, digest):
                 self._interval_ms = self._resend_ms
-                if seq in self._sent:
+                if seq in self._sent and seq >= self._dated_from:
                     sent_ms = max(sent_ms, self._sent[seq][1])
-            if seq in self._sent:
+            if seq in self._sent and not self._journal.holds(seq):
                 del self._sent[seq]
         if utc_ms and sent_ms >= 0 and self._on_time:
             self._on_time(sent_ms, self._clock.ms(), utc_ms)
@@ -152,6 +153,7 @@ class Uplink:
         elif len(sent) >= _REMEMBERED:
             for old in [old for old in sent if sent[old][0] <= now_ms]:
                 del sent[old]
+                self._dated_from = max(self._dated_from, old + 1)
         sent[seq] = now_ms + self._interval_ms, first_ms
         try:
             await client.publish(self.topic, envelope)

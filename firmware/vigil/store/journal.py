@@ -426,7 +426,7 @@ class Journal:
         last = oldest = 0
         whole = True  # up to its end, what was written last can be read
         for first in found:
-            segment = [first, 0, 0, 0]
+            segment = [first, 0, -1, 0]
             end = 0
             try:
                 segment[_SIZE] = self._os.stat(self._file(segment))[6]

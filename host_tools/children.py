@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from host_tools.errors import UserError
+
 
 def start(command: list[str], log: Path | BinaryIO, *, cwd: Path | None = None) -> subprocess.Popen:
     """Start `command` with its output appended to `log`.
@@ -78,6 +80,14 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
         return True
+
+
+def endpoint(where: str, what: str, example: str) -> tuple[str, int]:
+    """Host (may be empty) and port of "host:port". Raises UserError: no place where a `what` could listen."""
+    host, _, port = where.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise UserError(f"`{where}` is not where a {what} could listen", example)
+    return host, int(port)
 
 
 def tail(log: Path, lines: int = 3) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from host_tools import paths
+from host_tools.children import endpoint
 from host_tools.errors import UserError
 from host_tools.ingest.broker import Broker
 from host_tools.ingest.gateway import Config
@@ -35,11 +36,9 @@ class Embedded:
     """
 
     def __init__(self, config: Config, state: Path, store: Store, log: Callable[..., None]):
-        host, _, port = config.listen.rpartition(":")
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            raise UserError(f"`{config.listen}` is not where a broker could listen", 'listen = "0.0.0.0:8883"')
+        host, port = endpoint(config.listen, "broker", 'listen = "0.0.0.0:8883"')
         self._authority = Authority(Path(config.ca).parent if config.ca else paths.keys_dir())
-        self._broker = Broker(state / "broker", self._authority, host=host or "0.0.0.0", port=int(port))
+        self._broker = Broker(state / "broker", self._authority, host=host or "0.0.0.0", port=port)
         self._responder_address = config.responder
         self._register = Register(store)
         self._log = log

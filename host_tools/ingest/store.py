@@ -26,7 +26,8 @@ DRIFT = 10_000  # a device's clock is off by at most one ms in so many (vigil.li
 # Lines of the audit that are no refusals of an envelope.
 REFUSED_HANDSHAKE = "handshake ended"
 _UPDATES = tuple(f"update {what}" for what in ("offered", "confirmed", "rolled back", "refused"))
-EVENTS = ("silent", "heard again", REFUSED_HANDSHAKE, *_UPDATES)
+_ORDERS = ("order", *(f"order {what}" for what in ("taken", "refused", "expired")))
+EVENTS = ("silent", "heard again", REFUSED_HANDSHAKE, *_UPDATES, *_ORDERS)
 EXCERPT_BYTES = 256  # of a refused message: enough to recognise it, too little to fill a disk with
 _BUSY_MS = 1000  # how long SQLite itself waits for a lock; the gateway's back-off takes over after that
 
@@ -388,6 +389,7 @@ class Transaction:
 
     def note(self, device: str, event_name: str, detail: str) -> None:
         """Write an audit line about a device that refuses nothing; one of EVENTS."""
+        assert event_name in EVENTS, "else it counts as a refused envelope"
         self.reject(device, event_name, detail.encode())
 
     def flush(self) -> None:

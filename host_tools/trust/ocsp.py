@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509 import ocsp
 
+from host_tools.children import endpoint
 from host_tools.errors import UserError
 from host_tools.trust.keys import read_private
 from host_tools.trust.pki import Authority
@@ -98,17 +99,15 @@ class Responder:
     """
 
     def __init__(self, answers: Answers, address: str):
-        host, _, port = address.rpartition(":")
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            raise UserError(f"`{address}` is not where a responder could listen", 'responder = "127.0.0.1:8884"')
+        where = endpoint(address, "responder", 'responder = "127.0.0.1:8884"')
 
         class Handler(_Handler):
             to = staticmethod(answers.to)
 
         try:
-            self._server = _Server((host, int(port)), Handler)
+            self._server = _Server(where, Handler)
         except OSError as e:
-            raise UserError(f"port {port} on {host} is in use", e.strerror or "") from None
+            raise UserError(f"port {where[1]} on {where[0]} is in use", e.strerror or "") from None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="ocsp", daemon=True)
 
     def __enter__(self) -> Responder:

@@ -16,6 +16,7 @@ from host_tools.errors import UserError
 
 if TYPE_CHECKING:
     from host_tools.trust.registry import Device, Register
+    from host_tools.updates.release import ReleaseFile
     from host_tools.updates.rollout import Pushes
 
 app = typer.Typer()
@@ -121,17 +122,27 @@ def release_push(
         pushes = Pushes(home.store)
         chosen = _chosen(home.register, pushes, device, cohort)
         taken = pushes.push(made, [d for d in chosen if in_share(d.device, percent)])
-    if device is not None and not taken:
-        odd = (
-            "is revoked"
-            if chosen[0].state == "revoked"
-            else f"is a {chosen[0].board}, this is for {made.manifest.model}"
-        )
-        raise UserError(f"{chosen[0].name} {odd}", "vigil device list says who is there")
+    if device is not None and not taken:  # one device, and nothing for it
+        (one,) = chosen
+        why = _why_not(one, made, percent)
+        raise UserError(f"{one.name} {why}", "vigil device list and vigil release status say how it stands")
     if as_json:
         print(json.dumps({"number": made.number, "devices": [d.device for d in taken], "of": len(chosen)}))
     else:
         print(f"release {made.number} is offered to {len(taken)} of {len(chosen)} devices; vigil release status")
+
+
+def _why_not(device: Device, made: ReleaseFile, percent: float) -> str:
+    """Why a device is not offered a release."""
+    from host_tools.updates.rollout import in_share
+
+    if not in_share(device.device, percent):
+        return f"is not among the first {percent:g} %"
+    if device.state != "active":
+        return f"is {device.state}"
+    if device.board not in ("", made.manifest.model):
+        return f"is a {device.board}, this is for {made.manifest.model}"
+    return f"has confirmed release {made.number} already"
 
 
 def _chosen(register: Register, pushes: Pushes, device: str | None, cohort: str | None) -> list[Device]:

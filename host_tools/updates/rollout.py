@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from host_tools.ingest.store import Store, metadata, now_ms
+from host_tools.ingest.store import Store, devices, metadata, now_ms
 from host_tools.trust.registry import Device
 from host_tools.updates.release import ReleaseFile, reason
 from vigil.wire import cbor, update
@@ -92,12 +92,15 @@ class Pushes:
         metadata.create_all(store.engine)
 
     def push(self, release: ReleaseFile, chosen: Iterable[Device]) -> list[Device]:
-        """Offer a release to each of these devices that is of its model and not revoked; return those."""
-        taken = [d for d in chosen if d.state == "active" and d.board in ("", release.manifest.model)]
+        """Offer a release to each of these that is active, of its model, and has not confirmed it; return those."""
         key = _id(release.signed)
         said = release.manifest
         with self._store.transaction() as transaction:
             connection = transaction.connection
+            have = sa.select(pushes.c.device).where(pushes.c.release == key, pushes.c.state == "confirmed")
+            done = set(connection.scalars(have))
+            fit = (d for d in chosen if d.state == "active" and d.board in ("", said.model))
+            taken = [d for d in fit if d.device not in done]
             if connection.scalar(sa.select(releases.c.id).where(releases.c.id == key)) is None:
                 row = {"id": key, "number": said.number, "version": said.version, "model": said.model}
                 connection.execute(releases.insert().values(row | {"signed": release.signed, "bundle": release.bundle}))
@@ -135,9 +138,11 @@ class Pushes:
             return sorted(connection.scalars(sa.select(cohorts.c.device).where(mine)))
 
     def open(self) -> dict[str, sa.Row]:
-        """Device to its push, of those that have not ended."""
+        """Device to its push, of those that have not ended, and of devices that are not revoked."""
+        query = sa.select(pushes).join(devices, devices.c.device == pushes.c.device)
+        query = query.where(pushes.c.state.in_(OPEN), devices.c.revoked.is_(False))
         with self._store.engine.connect() as connection:
-            rows = connection.execute(sa.select(pushes).where(pushes.c.state.in_(OPEN))).all()
+            rows = connection.execute(query).all()
         return {row.device: row for row in rows}
 
     def content(self, key: str) -> tuple[bytes, bytes]:

@@ -43,6 +43,8 @@ def home(tmp_path, monkeypatch):
             about = {"name": name, "board": board, "hardware": "", "certificate": f"urn:{i}", "end_ms": 1 << 42}
             home.register.begin(device_id(key), key, **about)
             home.register.finish(device_id(key))
+        key = Signer(bytes(range(9, 41))).public_key
+        home.register.begin(device_id(key), key, **{**about, "name": "Dora", "board": BOARD})
     about = {"number": 0, "version": "0.1.0", "model": BOARD, "profile": "lean", "files": FILES}
     files = {f"a/lib/{path}": content for path, content in FILES.items()} | {"a/release": release.manifest(**about)}
     (tmp_path / "image.littlefs").write_bytes(image.pack(files, 0x40000))
@@ -56,7 +58,7 @@ def test_signed_pushed_followed(home, capsys):
     assert (said["number"], said["version"], said["files"]) == (7, "0.7", 2)
     assert vigil("release", "push", home / "r", "--cohort", "all", "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert len(said["devices"]) == 2 and said["of"] == 3  # Ben's is another board
+    assert len(said["devices"]) == 2 and said["of"] == 4  # Ben's is another board, Dora's is not there yet
     assert vigil("release", "status", "--json") == 0
     assert {(p["name"], p["state"]) for p in json.loads(capsys.readouterr().out)} == {
         ("Anna", "offered"),
@@ -143,6 +145,8 @@ WRONG = [
     ("push to no share", "push {}/good --cohort all --percent 0", "0 % is not a share"),
     ("push to more than all", "push {}/good --cohort all --percent 101", "101 % is not a share"),
     ("push to another board", "push {}/good --device Ben", "Ben is a ESP32_GENERIC_S3"),
+    ("push to one not yet there", "push {}/good --device Dora", "Dora is pending"),
+    ("push to one beyond the share", "push {}/good --device Anna --percent 0.0001", "Anna is not among the first"),
     ("push unsigned", "push {}/unsigned --device Anna", "bad signature"),
     ("push by a stranger's key", "push {}/strange --device Anna", "bad signature"),
     ("push truncated", "push {}/truncated --device Anna", "hash mismatch"),
@@ -227,6 +231,28 @@ def test_serving(home):
         assert Pushes(store).all()[0].state == "confirmed"
         assert [line.reason for line in store.audit_lines()] == ["update offered", "update confirmed"]
         assert store.counts()["rejected"] == 0
+
+
+def test_who_has_it_is_not_offered_it_again_and_who_is_revoked_gets_nothing(home, capsys):
+    """A share that grows, and a device that is lost meanwhile."""
+    assert vigil("release", "sign", "--image", home / "image.littlefs", "--out", home / "r", "--number", 7) == 0
+    assert vigil("release", "push", home / "r", "--cohort", "all") == 0
+    anna, cleo = Signer(bytes(range(32))).device_id, Signer(bytes(range(2, 34))).device_id
+    with Home(passphrase=nobody) as opened, Store(opened.config.store) as store:
+        assert Pushes(store).set(anna, 7, "confirmed")
+        opened.register.revoke(cleo)
+        source = Source()
+        serving = Serving(store, source, lambda name, **fields: None)
+        serving.heard([cleo], {})
+        serving.answer(cleo, update.want(7, 0, 100))
+        assert source.sent == []
+    capsys.readouterr()
+    assert vigil("release", "push", home / "r", "--cohort", "all") == 0
+    assert "offered to 0 of 4 devices" in capsys.readouterr().out
+    assert vigil("release", "push", home / "r", "--device", "Anna") == 2
+    assert "Anna has confirmed release 7 already" in capsys.readouterr().err
+    assert vigil("release", "push", home / "r", "--device", "Cleo") == 2
+    assert "Cleo is revoked" in capsys.readouterr().err
 
 
 # requirement: UPD-1

@@ -154,6 +154,7 @@ def test_rotated_certificate(world, anna):
     until(lambda: world.stored(anna) == [0, 1])
 
 
+# requirement: TRU-2
 def test_revoked_device(world, anna):
     """Thrown out while connected, refused when it comes again; nobody else notices."""
     ben = Sealer(seed=bytes(range(1, 33)))

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from host_tools.errors import UserError
-from host_tools.validate.page import number, span, table, verdict
+from host_tools.validate.page import number, span, table, verdict, when
 from host_tools.validate.study import SCHEMA, Section, drawn
 
 SAME = 1e-9
@@ -117,6 +117,7 @@ def section(compared: dict) -> Section:
     return Section(
         "Beside the previous run",
         html + f"<p>{same} of {len(compared['figures'])} figures are the same to the last digit.</p>",
-        f"The previous run: {before['utc']}, Vigil {before['vigil']}, commit {before['commit'] or 'unknown'}. The "
-        "interval is of the change, over draws of the common records: where it holds zero, the change is within noise.",
+        f"The previous run: {when(before['utc'])}, Vigil {before['vigil']}, commit {before['commit'] or 'unknown'}. "
+        "The interval is of the change, over draws of the common records: where it holds zero, "
+        "the change is within noise.",
     )

@@ -192,7 +192,7 @@ def _quality(rates: dict, beats: dict) -> Section:
     rows = [
         [
             name,
-            f"{r['quality_pct']} …",
+            f"{r['quality_pct']} to {min(100, r['quality_pct'] + 9)}",
             r["n"],
             number(r["said_pct"], 1),
             number(r["right_pct"], 1),

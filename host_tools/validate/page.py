@@ -35,6 +35,9 @@ th.text{text-align:left}th:first-child,td:first-child{text-align:left;position:s
 td.text{text-align:left;white-space:normal;min-width:min(16em,55vw)}
 @media (max-width:600px){td:first-child{white-space:normal;min-width:8em}th,td{padding:.3em .5em}}
 tr.ours td{font-weight:650;background:var(--panel)}
+.outcome{border-left:4px solid var(--bad);background:var(--panel);padding:.5em 1em;margin:.8em 0}
+.outcome.met{border-color:var(--good)}.outcome ul{margin:.4em 0;padding-left:1.2em}.outcome li{margin:.2em 0}
+.outcome li b{color:var(--bad);white-space:nowrap}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .grid-of-charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px}
 figure{margin:.8em 0}
@@ -66,7 +69,7 @@ def page(document: dict, sections: Sequence[Section]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(document['title'])}</title><style>{_STYLE}</style></head><body><main>"
         f"<h1>{escape(document['title'])}</h1>"
-        f'<p class="made">Vigil {escape(made["vigil"])}{escape(commit)}; {escape(made["utc"])}; '
+        f'<p class="made">Vigil {escape(made["vigil"])}{escape(commit)}; {escape(when(made["utc"]))}; '
         f"{made['seconds']:g} s on {escape(machine['processor'] or machine['system'])}, {machine['cores']} cores</p>"
         + (f"<nav>{links}</nav>" if parts else "")
         + f"{body}"
@@ -75,6 +78,11 @@ def page(document: dict, sections: Sequence[Section]) -> str:
         f"<code>{escape(document['study'])}.json</code>. Vigil is not a medical device.</p></footer>"
         "</main></body></html>\n"
     )
+
+
+def when(utc: str) -> str:
+    """An ISO time for people."""
+    return f"{utc[:16].replace('T', ' ')} UTC"
 
 
 def _section(s: Section) -> str:
@@ -130,9 +138,42 @@ def _cell(value: object, columns: int) -> str:
 
 def summary(result: dict, note: str, also: str = "") -> Section:
     """The answer of any study: its targets, and what was left out. also: a sentence more."""
-    html = targets_table(result["targets"]) + (f"<p>{escape(also)}</p>" if also else "")
+    html = _outcome(result["targets"], result.get("judged")) + targets_table(result["targets"])
+    html += f"<p>{escape(also)}</p>" if also else ""
     html += "".join(f'<p class="note">{escape(s[0].upper() + s[1:])}.</p>' for s in result["left_out"])
     return Section("Summary", html, note)
+
+
+def _outcome(targets: Sequence[dict], of: int | None) -> str:
+    """Which targets are missed, and by how much, before anything else. of: how many are judged, the unshown too."""
+    judged = [t for t in targets if t["met"] is not None]
+    of = of or len(judged)
+    missed = [t for t in judged if not t["met"]]
+    if not of:
+        return ""
+    if not missed:
+        said = f"All {of} targets are met." if of > 1 else "The target is met."
+        return f'<div class="outcome met"><p><b>{said}</b></p></div>'
+    rows = "".join(
+        f"<li>{escape(t['part'] + ': ' if t.get('part') else '')}{escape(t['name'])}: <b>{escape(miss(t))}</b> "
+        f'<span class="note">({number(t["value"])}, asked {escape(limit(t) or "")}{_chance(t)})</span></li>'
+        for t in missed
+    )
+    return f'<div class="outcome"><p><b>{len(missed)} of {of} targets missed</b></p><ul>{rows}</ul></div>'
+
+
+def miss(target: dict) -> str:
+    """By how much a figure misses what is asked of it."""
+    if target["value"] is None:
+        return "there is none"
+    by = abs(target["value"] - target["limit"])
+    unit = "points" if target["unit"] == "%" else target["unit"]
+    return f"{by:.2g} {unit} too {'low' if target['least'] else 'high'}"
+
+
+def _chance(target: dict) -> str:
+    ends = target["interval"]
+    return "; its 95 % interval reaches that" if ends and ends[0] <= target["limit"] <= ends[1] else ""
 
 
 def targets_table(targets: Sequence[dict]) -> str:
@@ -155,7 +196,9 @@ def targets_table(targets: Sequence[dict]) -> str:
 
 def _value(target: dict) -> Html:
     said = escape(f"{number(target['value'])} {target['unit']}")
-    return Html(said if target["met"] is None else f"{said}<br>{verdict(target['met'])}")
+    if target["met"] is None:
+        return Html(said)
+    return Html(f"{said}<br>{verdict(target['met'], no='' if target['met'] else escape(miss(target)))}")
 
 
 def _peer(target: dict) -> Html | None:

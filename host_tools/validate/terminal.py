@@ -71,7 +71,7 @@ def validate(
 def missed(document: dict) -> list[str]:
     """Names of the targets that are not met, with the figures."""
     return [
-        f"{t['name']}: {page.number(t['value'])} {t['unit']} is not {page.limit(t)}"
+        f"{t['name']}: {page.number(t['value'])} {t['unit']} is not {page.limit(t)} ({page.miss(t)})"
         for t in document["result"].get("targets", ())
         if t["met"] is False
     ]
@@ -148,11 +148,14 @@ def _print_targets(console: Console, targets: Sequence[dict], left_out: Sequence
         if t.get("part") == "fixed-point" and t["met"]:
             continue
         limit = page.limit(t)
-        asked = f" ({limit}: {'met' if t['met'] else 'NOT MET'})" if limit else ""
+        asked = f" ({limit}: {'met' if t['met'] else f'NOT MET, {page.miss(t)}'})" if limit else ""
         part = f"{t['part']}: " if "part" in t else ""
         beside = f"; {t['peer']} {page.number(t['peer_value'])}" if t.get("peer") else ""
         console.print(
-            f"{part}{t['name']}: {page.number(t['value'])} {t['unit']}{asked}{beside}", highlight=False, soft_wrap=True
+            f"{part}{t['name']}: {page.number(t['value'])} {t['unit']}{asked}{beside}",
+            style="red" if t["met"] is False else None,
+            highlight=False,
+            soft_wrap=True,
         )
     for sentence in left_out:
         console.print(sentence, style="dim", highlight=False)

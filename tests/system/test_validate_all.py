@@ -89,6 +89,21 @@ def test_an_interrupted_run_goes_on_where_it_was(data):
     assert 0 < made["kept"] < made["tasks"]
 
 
+@pytest.mark.parametrize(
+    ("value", "least", "unit", "said"),
+    [
+        (89.0, True, "%", ["1 of 1 targets missed", "1 points too low", "(89.00, asked ≥ 90 %"]),
+        (95.0, True, "%", ["The target is met."]),
+        (95.25, False, "ms", ["5.2 ms too high", "asked ≤ 90 ms"]),
+    ],
+)
+def test_the_summary_says_first_what_is_missed_and_by_how_much(value, least, unit, said):
+    target = judged("F1", value, unit, 90.0, least)
+    html = page.summary({"targets": [target], "left_out": []}, "").html
+    for words in said:
+        assert 0 <= html.index(words) < html.index("<table")
+
+
 def test_a_kept_result_is_not_taken_for_other_recordings(data, hearts, monkeypatch, tmp_path):
     maker = "host_tools.validate.beat_class"
     kept.Kept().put(maker, "key", 1)

@@ -35,6 +35,7 @@ from host_tools.trust.pki import SERVER_NAME, Authority, certificate_serial
 
 GATEWAY = "gateway"  # common name and client id of the gateway
 _MAX_PAYLOAD_BYTES = 64 * 1024
+_LOG_BYTES = 4 << 20  # of its log; then a new one, and one old: who is refused comes again, for years
 _DEVICE_ID = re.compile(r"[0-9a-f]{16}")
 
 # Persistent MQTT sessions live in JetStream. NATS cannot do without its own listener: it gets a random loopback port,
@@ -43,6 +44,9 @@ _CONFIG = """\
 server_name: vigil
 listen: "127.0.0.1:-1"
 tls {{ cert_file: {cert}, key_file: {key}, ca_file: {ca}, verify: true, timeout: 10{ocsp} }}
+log_file: {log}
+logfile_size_limit: {log_bytes}
+logfile_max_num: 2
 max_payload: {max_payload}
 ocsp_cache: false
 jetstream {{ store_dir: {store}, max_mem: 64M, max_file: 1G }}
@@ -93,9 +97,11 @@ class Broker:
         self.asks_responder = False  # in handshakes, from the next start on
         self.server_name = SERVER_NAME
         self.log_path = folder / "broker.log"
+        self._said_path = folder / "broker.out"  # before it has a log
         self._config_path = folder / "nats.conf"
         self._devices_path = folder / "devices"
         self._process: subprocess.Popen | None = None
+        self._stale = False  # the server may not know yet who is admitted
         lines = self._devices_path.read_text().splitlines() if self._devices_path.exists() else []
         # Device id to the names of its admitted certificates; none: any of our authority's for that device.
         self._devices = {words[0]: tuple(words[1:]) for line in lines if (words := line.split())}
@@ -127,7 +133,8 @@ class Broker:
             )
         self.port = self.port or children.free_port(self.host)
         self._write_config()
-        self._process = children.start([nats_server(), "-c", str(self._config_path)], self.log_path)
+        self._said_path.unlink(missing_ok=True)
+        self._process = children.start([nats_server(), "-c", str(self._config_path)], self._said_path)
         try:
             self._wait_until_serving(timeout_s)
         except BaseException:
@@ -153,18 +160,21 @@ class Broker:
         """Admit these devices and no others; returns whether anything changed.
 
         devices: device id to the names of its certificates (host_tools.trust.pki.certificate_name); an empty sequence
-        admits any certificate with that common name. Whoever stays admitted stays connected.
+        admits any certificate with that common name. Whoever stays admitted stays connected. What fails (UserError,
+        OSError) is done when it is said again.
         """
         wanted = {device: tuple(names) for device, names in devices.items()}
         if not all(_DEVICE_ID.fullmatch(device) for device in wanted):
             raise UserError("a device id is 16 lower-case hex digits", "it is printed when the device is provisioned")
-        if wanted == self._devices:
+        if wanted == self._devices and not self._stale:
             return False
         self._devices = wanted
+        self._stale = True
         lines = [" ".join((device, *names)) + "\n" for device, names in sorted(wanted.items())]
         self._devices_path.write_text("".join(lines))
         if self.pid is not None:
             self._reload(timeout_s)
+        self._stale = False
         return True
 
     def admits(self, serial: int) -> bool:
@@ -173,17 +183,19 @@ class Broker:
 
     def _reload(self, timeout_s: float) -> None:
         assert self.pid is not None
-        said = self._log_text().count("Reloaded server configuration")
+        before = self._logged(0)
         self._write_config()
         os.kill(self.pid, signal.SIGHUP)
         deadline = time.monotonic() + timeout_s
-        while self._log_text().count("Reloaded server configuration") == said:
+        while b"Reloaded server configuration" not in self._logged(len(before)):
             if time.monotonic() > deadline or self.pid is None:
                 raise UserError("the broker did not accept a new device", children.tail(self.log_path))
             time.sleep(0.02)
 
-    def _log_text(self) -> str:
-        return self.log_path.read_text(errors="replace")
+    def _logged(self, at: int) -> bytes:
+        """What is in the log from byte `at` on; all of a log that has been begun anew."""
+        text = self.log_path.read_bytes() if self.log_path.exists() else b""
+        return text[at:] if len(text) >= at else text
 
     def _write_config(self) -> None:
         certificate, key = self.authority.server()
@@ -196,6 +208,8 @@ class Broker:
             for name in names or (f"CN={device}",)
         ]
         text = _CONFIG.format(
+            log=_quoted(self.log_path),
+            log_bytes=_LOG_BYTES,
             max_payload=_MAX_PAYLOAD_BYTES,
             store=_quoted(self.folder / "js"),
             users="\n".join(users),
@@ -224,7 +238,8 @@ class Broker:
         deadline = time.monotonic() + timeout_s
         while True:
             if self._process is None or self._process.poll() is not None:
-                raise UserError("the broker did not start", children.tail(self.log_path))
+                why = children.tail(self._said_path) or children.tail(self.log_path)
+                raise UserError("the broker did not start", why)
             try:
                 with (
                     socket.create_connection((self.host, self.port), 1) as plain,

@@ -82,7 +82,7 @@ class Embedded:
                 if self._broker.pid is None:
                     self._log("broker_ended")
                     self._broker.start()
-            except (DBAPIError, UserError) as e:  # locked, full, away: the next turn tries again
+            except (DBAPIError, UserError, OSError) as e:  # locked, full, away: the next turn tries again
                 self._log("register_unavailable", reason=str(e).splitlines()[0])
                 continue
             for device in sorted(set(now) | set(admitted)):

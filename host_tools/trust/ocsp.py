@@ -13,6 +13,7 @@ import base64
 import binascii
 import datetime
 import hashlib
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -124,6 +125,11 @@ class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 256  # every device at once, after the broker's restart
+
+    def handle_error(self, request, client_address) -> None:
+        """Say what went wrong, unless who asked has gone."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

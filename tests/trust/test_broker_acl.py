@@ -1,5 +1,6 @@
 """Who may say what: a real broker, real certificates, a table of wishes and what the broker grants."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import pytest
 from stand_in import Peer, certificate_files
 
 from host_tools.errors import UserError
+from host_tools.ingest import broker as broker_module
 from host_tools.ingest.broker import GATEWAY, Broker
 from host_tools.trust.pki import Authority
 
@@ -147,6 +149,36 @@ def test_restart_keeps_port_devices_and_sessions(tmp_path):
         peer = Peer(again, tmp_path, A)
         assert peer.subscribe(f"v1/{A}/a")
         peer.close()
+
+
+def test_what_could_not_be_loaded_is_loaded_when_it_is_said_again(broker, peers, monkeypatch):
+    """A full disk, say: who is admitted or shut out must not depend on one attempt."""
+    fresh = "00000000000000dd"
+    write = broker._write_config
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(broker, "_write_config", full)
+    with pytest.raises(OSError, match="No space"):
+        broker.admit({A: (), fresh: ()})
+    monkeypatch.setattr(broker, "_write_config", write)
+    assert broker.admit({A: (), fresh: ()}) and not broker.admit({A: (), fresh: ()})
+    assert peers(fresh).subscribe(f"v1/{fresh}/a")
+
+
+def test_its_log_does_not_grow_for_ever(tmp_path, monkeypatch):
+    """Who is refused comes again and again: there is one log, and one before it."""
+    monkeypatch.setattr(broker_module, "_LOG_BYTES", 4000)
+    with Broker(tmp_path / "broker", Authority(tmp_path / "pki")) as broker:
+        context = ssl.create_default_context(cafile=str(broker.authority.ca_path))
+        for turn in range(60):
+            with contextlib.suppress(OSError):
+                handshake(broker, context)
+            if turn % 20 == 0:
+                assert broker.admit({f"{turn:016x}": ()})  # is heard of, also where a log begins
+    logs = list((tmp_path / "broker").glob("broker.log*"))
+    assert 1 <= len(logs) <= 2 and sum(log.stat().st_size for log in logs) < 3 * 4000
 
 
 def test_port_in_use_is_one_sentence(tmp_path):

@@ -5,6 +5,7 @@ import datetime
 import http.client
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 from urllib.parse import quote
@@ -147,6 +148,16 @@ def test_who_asks_slowly_holds_up_nobody(address, issuer, certificates):
     finally:
         for one in slow:
             one.close()
+
+
+def test_who_asks_and_goes_is_nothing_to_speak_of(address, issuer, certificates, capsys):
+    host, _, port = address.partition(":")
+    for _ in range(5):
+        with socket.create_connection((host, int(port))) as rude:
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves with a reset
+            rude.sendall(b"POST / HTTP/1.0\r\nContent-Length: 70\r\n\r\n" + bytes(10))
+    assert ask(address, "POST", "/", question(certificates["good"], issuer))[0] == 200
+    assert capsys.readouterr().err == ""
 
 
 def test_what_it_adds_to_a_certificate(authority, certificates):

@@ -3,9 +3,9 @@
 What MicroPython does with NimBLE is done here with Bumble: events, secrets by address (types 1 and 2 for our and the
 peer's keys, 10 for our own identity key), set only after the link was said to be encrypted; a second pairing of a peer
 that is known deletes its keys first. Air is perfect and has no distance; a notification waits for a connection event,
-of which each carries `packets`, and finds ENOMEM when `buffers` are waiting. Model limits: values that a bonded central
-subscribed to are not remembered (neither does MicroPython); an address changes only when the radio is turned on; no
-L2CAP, no central role.
+of which each carries `packets`, and finds ENOMEM when `buffers` are waiting; a write is answered one event later. Model
+limits: values that a bonded central subscribed to are not remembered (neither does MicroPython); an address changes
+only when the radio is turned on; no L2CAP, no central role.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class Radio(contextlib.AbstractAsyncContextManager):
     """Air (`link`) and the place where a virtual device finds its radio (`address`, for VIGIL_RADIO).
 
     interval_ms, packets: of the connection. buffers: of the device's stack, for notifications. notified: of those sent.
-    losses: a number for each connection that is used, of notifications and writes until the air loses it; then it holds.
+    losses: for each connection that is used, how many notifications and writes it carries before the air loses it.
     """
 
     def __init__(
@@ -279,13 +279,13 @@ class Radio(contextlib.AbstractAsyncContextManager):
         async with self._asking:
             if self._writer is None:
                 return None
-            self._answer = asyncio.get_running_loop().create_future()
+            answer = self._answer = asyncio.get_running_loop().create_future()
             self.event(code, *data)
             try:
-                return await asyncio.wait_for(self._answer, _ANSWER_S)
-            except BaseException:  # nobody waits for it any more, but it comes, before that to the next question
-                self._missed += 1
-                raise
+                return await asyncio.wait_for(answer, _ANSWER_S)
+            finally:
+                if answer.cancelled():  # nobody waits for it any more, but it comes, before that to the next question
+                    self._missed += 1
 
     def _carry(self, connection: Connection) -> bool:
         """Count a notification or write. False: the connection was lost by it."""
@@ -309,7 +309,7 @@ class Radio(contextlib.AbstractAsyncContextManager):
         self._missed = 0
         self.settings = {"bond": False, "mitm": False, "io": 3, "le_secure": False, "mtu": 256, "addr_mode": 0}
         self.settings |= {"gap_name": "MPY", "rxbuf": 512}
-        requests: asyncio.Queue[dict] = asyncio.Queue()
+        requests: asyncio.Queue[dict | None] = asyncio.Queue()  # None: the device is gone
         work = asyncio.ensure_future(self._answer_all(requests, writer))
         try:
             if self.pressed:
@@ -326,17 +326,19 @@ class Radio(contextlib.AbstractAsyncContextManager):
         except ConnectionError:
             pass
         finally:
-            work.cancel()
             self._writer = None
             if self._answer and not self._answer.done():
                 self._answer.set_result(None)
-            await asyncio.gather(work, return_exceptions=True)
+            while not requests.empty():
+                requests.get_nowait()
+            requests.put_nowait(None)  # what it is at may swallow a cancellation, and it would stand here for ever
+            await asyncio.wait((work,), timeout=_STOP_S)
+            work.cancel()
             await self._off()
             writer.close()
 
-    async def _answer_all(self, requests: asyncio.Queue, writer: asyncio.StreamWriter) -> None:
-        while True:
-            said = await requests.get()
+    async def _answer_all(self, requests: asyncio.Queue[dict | None], writer: asyncio.StreamWriter) -> None:
+        while (said := await requests.get()) is not None:
             try:
                 answer = {"r": await getattr(self, "_do_" + said.pop("op"))(**said)}
             except OSError as e:
@@ -515,10 +517,11 @@ class Radio(contextlib.AbstractAsyncContextManager):
 
     # What happens on the air
 
-    def _written(self, connection: Connection, characteristic: Any, value: bytes) -> None:
+    async def _written(self, connection: Connection, characteristic: Any, value: bytes) -> None:
         characteristic.held = bytes(value)
         self.event(_WRITE, connection.handle, characteristic.handle, bytes(value))
-        self._carry(connection)
+        if self._carry(connection):
+            await asyncio.sleep(self._interval_s)
 
     def _connected(self, connection: Connection) -> None:
         conn = connection.handle

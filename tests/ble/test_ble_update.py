@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import time
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,9 +99,9 @@ async def offered(link, worn, signed, content, *, twice=False):
     return told[0]
 
 
-def worn_device(tmp_path, **options):
+def worn_device(tmp_path, *, speed=10.0, interval_ms=3.0, **options):
     settings = {"release.key": PUBLIC, "release.floor": b"4"}
-    return Unworn(tmp_path, speed=10.0, profile=PROFILE, settings=settings, **options)
+    return Unworn(tmp_path, speed=speed, profile=PROFILE, settings=settings, interval_ms=interval_ms, **options)
 
 
 def test_what_is_refused_over_mqtt_is_refused_here(tmp_path):
@@ -113,6 +114,33 @@ def test_what_is_refused_over_mqtt_is_refused_here(tmp_path):
                     assert (state, reason(why)) == (5, answer), name
                 link.tell(bytes(3000))  # more than a piece is: dropped before it is put together
                 assert not (tmp_path / "b" / "offer").exists() and not (tmp_path / "b" / "release").exists()
+
+    asyncio.run(go())
+
+
+def test_how_fast_it_comes(tmp_path):
+    """Printed for docs/ble.md: as much of a release as a few pieces are, at the speed of real time."""
+    pieces, interval_ms = 8, 30
+
+    async def go():
+        async with worn_device(tmp_path, interval_ms=interval_ms, speed=1.0) as worn:
+            central = await bonded(worn)
+            release = made(9)
+            asked = []
+
+            def heard(kind, data):
+                if kind == 1:
+                    _, _, number, offset, length = cbor.decode(data)
+                    asked.append((time.monotonic(), offset))
+                    link.tell(cbor.encode([1, 3, number, offset, release.bundle[offset : offset + length]]))
+
+            async with BleLink(await find(central), backend=client_of(central.device)) as link:
+                link.on_message = heard
+                link.tell(cbor.encode([1, 2, release.signed]))
+                await worn.until(lambda: len(asked) > pieces, 120)
+            (start_s, _), (end_s, offset) = asked[0], asked[pieces]
+            print(f"{offset / (end_s - start_s):.0f} B/s of a release in pieces of {asked[1][1]} B")
+            print(f"the link carries {1000 * 243 / interval_ms:.0f} B/s in writes that are answered")
 
     asyncio.run(go())
 

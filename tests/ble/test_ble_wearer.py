@@ -46,8 +46,8 @@ def test_services_say_what_was_measured(tmp_path):
                 await client.start_notify("2a5f", lambda _, data: plx.append(gatt.plx_continuous(bytes(data))))
                 async with await another(worn) as second:
                     await second.start_notify("2a37", lambda _, data: also.append(gatt.heart_rate(bytes(data))))
-                    await worn.until(lambda: len(also) >= 4, 60)
-                await worn.until(lambda: len(heart) >= 11, 60)
+                    await worn.until(lambda: len(also) >= 4, 180)
+                await worn.until(lambda: len(heart) >= 11, 180)
             assert location == "chest" and features.pai and features.bonds and not features.stores
             where = await BleakScanner.find_device_by_filter(lambda *_: True, backend=scanner_of(central.device))
             await listen(where, 2, lambda what, value: inspected.append((what, value)), backend=backend)
@@ -57,7 +57,7 @@ def test_services_say_what_was_measured(tmp_path):
                 hub = Hub(central, store)
                 running = asyncio.ensure_future(hub.run())
                 try:
-                    await worn.until(lambda: store.counts()["verified"] >= 4, 60)
+                    await worn.until(lambda: store.counts()["verified"] >= 4, 180)
                 finally:
                     running.cancel()
                 return store.readings(device)

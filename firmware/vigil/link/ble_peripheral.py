@@ -407,9 +407,15 @@ class BlePeripheral:
         elif action == _DISPLAY:
             number = struct.unpack("<I", self._board.random(4))[0] % 1_000_000  # uneven by 1 in 4295
             self._show("%06d" % number)
-            self._ble.gap_passkey(conn, action, number)
+            self._passkey(conn, action, number)
         else:
             central.bad = True
+
+    def _passkey(self, conn, action: int, number: int) -> None:
+        try:
+            self._ble.gap_passkey(conn, action, number)
+        except OSError:
+            pass  # the connection ends
 
     # The wearer
 
@@ -441,7 +447,7 @@ class BlePeripheral:
                 if self._confirming:
                     conn, _ = self._confirming
                     self._confirming = None
-                    self._ble.gap_passkey(conn, _COMPARE, 1)
+                    self._passkey(conn, _COMPARE, 1)
                 else:
                     self._open_window(_WINDOW_MS)
 
@@ -470,7 +476,7 @@ class BlePeripheral:
         if self._confirming and now_ms > self._confirming[1]:
             conn, _ = self._confirming
             self._confirming = None
-            self._ble.gap_passkey(conn, _COMPARE, 0)
+            self._passkey(conn, _COMPARE, 0)
 
     def _cut(self, conn) -> None:
         central = self._centrals.get(conn)

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import hashlib
+import json
+import os
+import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from host_tools.errors import UserError
+from host_tools.image.absent import settle
 from host_tools.image.fold import fold_all, module_name
 from host_tools.image.link import link, reached
-from host_tools.image.names import rename, spoken
+from host_tools.image.names import STOCK, rename, rom_names, spoken
+from host_tools.image.numbers import number
+from host_tools.image.start import forget_start
 from host_tools.image.texts import TABLE, move
-from host_tools.paths import BOARDS, FIRMWARE, ROOT
+from host_tools.paths import BOARDS, FIRMWARE, ROOT, cache_dir
 
-_OTHERS = (FIRMWARE / "vigil" / "hal.py", ROOT / "host_tools" / "bringup" / "agent.py")  # who speak to a lean device's
+_HAL = FIRMWARE / "vigil" / "hal.py"  # by whose names a board that is not linked is called
+_AGENT = ROOT / "host_tools" / "bringup" / "agent.py"  # who speaks to a lean device's modules
+_TOOLS = ROOT / "host_tools" / "image"
 CHIP_NAMES = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
 
 
@@ -48,7 +57,8 @@ class Board:
 
     def sources(self) -> dict[str, Path]:
         """Modules of the board itself, by name."""
-        return {"board": BOARDS / self.name / "board.py", "esp32_common": BOARDS / "esp32" / "esp32_common.py"}
+        family = {file.stem: file for file in sorted((BOARDS / "esp32").glob("*.py"))}
+        return {"board": BOARDS / self.name / "board.py"} | family
 
 
 def names() -> list[str]:
@@ -104,10 +114,31 @@ class Profile:
         return self.made(sensors, own)[0]
 
     def made(self, sensors: Iterable[str], own: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """Return the program, and which of our names each of its names stands for; none where nothing is linked."""
+        """Return the program, and which of our names each of its names stands for; none where nothing is linked.
+
+        Kept by the hash of all that goes into it: linking takes seconds.
+        """
         files = {file.relative_to(FIRMWARE).as_posix(): file for file in self.modules(sensors).values()}
         files |= {f"{name}.py": file for name, file in own.items()}
-        texts = fold_all({path: file.read_text() for path, file in files.items()}, strip=True)
+        sources = {path: file.read_text() for path, file in files.items()}
+        tools = {
+            str(file): file.read_text()
+            for file in (Path(__file__), _HAL, _AGENT, *sorted(_TOOLS.iterdir()))
+            if file.is_file()
+        }
+        digest = hashlib.sha256(json.dumps([repr(self), sources, tools, sys.version], sort_keys=True).encode())
+        kept = cache_dir() / "programs" / f"{digest.hexdigest()[:24]}.json"
+        if kept.exists():
+            return tuple(json.loads(kept.read_text()))
+        made = self._make(sources, own.keys())
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch = kept.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(made))
+        scratch.replace(kept)
+        return made
+
+    def _make(self, sources: Mapping[str, str], own: Set[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+        texts = fold_all(sources, strip=True)
         paths = {module_name(path): path for path in texts}
         program = {name: texts[path] for name, path in paths.items()}
         if not self.linked:
@@ -115,11 +146,19 @@ class Profile:
         program = move(program)
         paths |= {name: name.replace(".", "/") + ".py" for name in program.keys() - paths.keys()}
         packages = {name for name, path in paths.items() if path.endswith("/__init__.py")}
-        group = [name for start in self.linked for name in reached(program, start) if name not in packages]
-        program = link(program, dict.fromkeys(group), self.doors)
-        said = {word for file in _OTHERS for word in spoken(ast.parse(file.read_text()))}
-        program, meant = rename(program, said | {TABLE})
-        return {paths[name]: text for name, text in program.items()}, meant
+        starts = [name for name in self.linked if name in program]
+        group = [name for start in starts for name in reached(program, start) if name not in packages]
+        # What stands on a linked module of the board is linked, too: board.py, which main.py imports by its own name.
+        stands = [name for name in own if name not in group and set(reached(program, name)) & own & set(group)]
+        linked, doors = dict.fromkeys(group + stands), [*self.doors, *stands]
+        agent, hal = (spoken(ast.parse(file.read_text())) for file in (_AGENT, _HAL))
+        to_port = {word for name in own & linked.keys() for word in spoken(ast.parse(program[name]))}
+        root = starts[0]
+        program = link(program, linked, doors)
+        program = settle(program, root, agent | hal | STOCK | set(rom_names()), agent)
+        program = forget_start(program, root, doors)
+        program, meant = rename(program, agent | hal | to_port | {TABLE})
+        return {paths[name]: text for name, text in number(program).items()}, meant
 
 
 def profile(name: str) -> Profile:

@@ -9,4 +9,5 @@ module("boot.py", base_path="../../firmware", opt=3)  # noqa: F821
 module("main.py", base_path="../../firmware", opt=3)  # noqa: F821
 module("loader.py", base_path="../../firmware", opt=3)  # noqa: F821
 module("esp32_common.py", base_path="../esp32", opt=3)  # noqa: F821
+module("esp32_application.py", base_path="../esp32", opt=3)  # noqa: F821
 module("board.py", opt=3)  # noqa: F821

@@ -8,6 +8,7 @@ stopped.
 
 import hashlib
 import os
+import sys
 import time
 from binascii import hexlify
 
@@ -241,33 +242,6 @@ class Keystore:
         self._nvs.commit()
 
 
-class Application:
-    """The two partitions of MicroPython. label: of the one that runs. bytes: of the other."""
-
-    def __init__(self, running, other):
-        self.label = running.info()[4]
-        self.bytes = other.info()[3]
-        self._other = other
-
-    def write(self, block, data):
-        """Erase and write 4096 bytes of the other."""
-        self._other.writeblocks(block, data)
-
-    def read_into(self, at, buf):
-        """Read the other from byte `at` on."""
-        self._other.readblocks(at // 4096, buf, at % 4096)
-
-    def choose(self):
-        """Start from the other next time, on trial where the bootloader can roll back. OSError: it holds no image."""
-        self._other.set_boot()
-
-    def keep(self):
-        """Whatever happens, the bootloader shall stay with the one that runs."""
-        import esp32
-
-        esp32.Partition.mark_app_valid_cancel_rollback()
-
-
 def nvs_key(name):
     """Return the NVS key of a setting: the name, or where that is longer than 15 characters, 8 of them, ~ and 6
     digits of its SHA-256."""
@@ -362,13 +336,10 @@ class Esp32Board:
     @property
     def application(self):
         """Where MicroPython's successor goes, None where the partition table has one application alone."""
-        import esp32
+        from esp32_application import application
 
-        running = esp32.Partition(esp32.Partition.RUNNING)
-        try:
-            return Application(running, running.get_next_update())
-        except OSError:
-            return None
+        del sys.modules["esp32_application"]  # one update a month has no need of memory in between
+        return application()
 
     def power_off(self):
         """Sleep until a reset, or until the supply comes back: what is left in the battery protects it."""
@@ -377,10 +348,9 @@ class Esp32Board:
     def reset_cause(self):
         """Why the device started, in a word. The port has none for a brown-out: it says power or watchdog."""
         cause = machine.reset_cause()
-        for name in ("PWRON", "HARD", "WDT", "DEEPSLEEP", "SOFT"):
-            if cause == getattr(machine, name + "_RESET"):
-                return name.lower()
-        return str(cause)
+        known = machine.PWRON_RESET, machine.HARD_RESET, machine.WDT_RESET, machine.DEEPSLEEP_RESET, machine.SOFT_RESET
+        words = "pwron", "hard", "wdt", "deepsleep", "soft"
+        return words[known.index(cause)] if cause in known else str(cause)
 
     def feed_watchdog(self):
         """Start the watchdog at the first call; 20 s after the last one the chip is reset."""

@@ -17,7 +17,6 @@ from boards.virtual.scenario import Missing, Scenario
 from boards.virtual.server import Server
 from host_tools import board, children
 from host_tools.errors import UserError
-from host_tools.image.fold import fold_all
 from host_tools.image.heap import FILE
 from host_tools.virtual import device, interpreter
 from host_tools.virtual.run import Session, private_folder
@@ -45,7 +44,8 @@ gc.collect()
 print("BYTES", gc.mem_alloc() - before)
 """
 _CHIP = """
-import gc, sys, asyncio
+import gc, sys, asyncio, binascii, errno, hashlib, io, json, os, socket, ssl, struct, time
+import loader, vigil.app
 class Any:
     def __init__(self, *_a, **_k): pass
     def __getattr__(self, _name): return Any
@@ -53,7 +53,7 @@ for name in ("machine", "network", "esp32", "bluetooth"):
     sys.modules[name] = Any()
 gc.collect()
 before = gc.mem_alloc()
-import board
+import vigil.app.main
 gc.collect()
 print("BYTES", gc.mem_alloc() - before)
 """
@@ -79,9 +79,11 @@ def run(profile: str, sensors: tuple[str, ...]) -> float:
 
 
 def chip_board(name: str = "ESP32_GENERIC") -> float:
-    """KB of heap of a board's own modules."""
-    own = {f"{module}.py": file.read_text() for module, file in board.load(name).sources().items()}
-    return _bytes(_CHIP, tree=interpreter.cached(fold_all(own, strip=True), march=interpreter.march_of("viper"))) / 1024
+    """KB of heap that a board's own modules add to the program that they are linked into."""
+    programs = [board.profile("lean").program(("max30102",), own) for own in (board.load(name).sources(), {})]
+    march = interpreter.march_of("viper")
+    with_it, without = (_bytes(_CHIP, tree=interpreter.cached(program, march=march)) for program in programs)
+    return (with_it - without) / 1024
 
 
 def _bytes(script: str, *, state: bool = False, tree: Path | None = None) -> int:

@@ -18,6 +18,7 @@ from host_tools.image.fold import written
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _OURS = "vigil."
+_LOADER = ("boot", "loader", "main")
 
 
 def link(sources: Mapping[str, str], group: Iterable[str], doors: Iterable[str] = ()) -> dict[str, str]:
@@ -51,7 +52,7 @@ def reached(sources: Mapping[str, str], root: str) -> list[str]:
     todo, seen = [root], []
     while todo:
         name = todo.pop()
-        if name in sources and name not in seen and name.startswith(_OURS):
+        if name in sources and name not in seen and name not in _LOADER:
             seen.append(name)
             for node in _decided(ast.parse(sources[name]), sources):
                 todo += _imported(node)

@@ -45,14 +45,14 @@ _OURS = "vigil."
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Named = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 # MicroPython itself looks these up on objects of ours, or reads them in viper code.
-_SPECIAL = {"args", "errno", "value", "ioctl", "read", "write", "readinto", "close", "send", "throw"}
-_SPECIAL |= {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
+SPECIAL = {"args", "errno", "value", "ioctl", "read", "write", "readinto", "close", "send", "throw"}
+SPECIAL |= {"ptr", "ptr8", "ptr16", "ptr32", "uint"}
 _BUILTIN = frozenset(dir(builtins))
 # What the modules and types that both Pythons have in common are called: not all of it stands in rom_names.txt.
 _MODULES = (array, asyncio, binascii, errno, gc, hashlib, io, json, os, random, re, socket, ssl, struct, sys, time)
 _TYPES = (array.array, asyncio.Event, asyncio.Lock, asyncio.StreamReader, asyncio.Task, io.BytesIO, io.FileIO)
 _TYPES += (socket.socket, ssl.SSLContext, ssl.SSLSocket, bytearray, bytes, dict, float, int, list, memoryview, set, str)
-_STOCK = frozenset(name for thing in _MODULES + _TYPES for name in dir(thing))
+STOCK = frozenset(name for thing in _MODULES + _TYPES for name in dir(thing))
 _PARAMETERS = 16  # names that functions share for their parameters
 
 
@@ -71,7 +71,7 @@ def rename(program: Mapping[str, str], stays: Collection[str] = ()) -> tuple[dic
     trees = {name: ast.parse(text) for name, text in program.items()}
     ours = [tree for name, tree in trees.items() if name.startswith(_OURS)]
     known = set(rom_names())
-    kept = {*known, *_SPECIAL, *_BUILTIN, *_STOCK, *stays, *(part for name in program for part in name.split("."))}
+    kept = {*known, *SPECIAL, *_BUILTIN, *STOCK, *stays, *(part for name in program for part in name.split("."))}
     defined = {node.name for tree in ours for node in ast.walk(tree) if isinstance(node, _Named)} - kept
     keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     keywords |= set(stays)
@@ -88,7 +88,7 @@ def rename(program: Mapping[str, str], stays: Collection[str] = ()) -> tuple[dic
     _drop_unnamed(trees, kept)
     used = {word for tree in trees.values() for word in _identifiers(tree)}
 
-    new = (name for name in rom_names() if name not in used | _SPECIAL | _BUILTIN)
+    new = (name for name in rom_names() if name not in used | SPECIAL | _BUILTIN)
     new = itertools.chain(new, _short(used | kept))
     parameters = list(itertools.islice(new, _PARAMETERS))
     wanted = {name for tree in ours for name in _costly(tree, keywords) if not name.startswith("__")} - kept
@@ -156,14 +156,14 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
 
 def _refuse_computed(module: str, tree: ast.Module) -> None:
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _BY_NAME):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_NAME):
             continue
         of_modules = ast.unparse(node.args[0]).startswith("sys.modules")
         if not (of_modules or isinstance(node.args[1], ast.Constant)):
             raise UserError(f"{module} puts a name together: `{ast.unparse(node)}`", "write the name, or use a table")
 
 
-_BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
+BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
 
 
 def _folded(tree: ast.Module) -> set[str]:

@@ -24,11 +24,10 @@ sys.path[:] = ["", ".frozen", "/flash/lib"]  # what '/' is on the chip is /flash
 import boot  # noqa: E402, F401
 
 assert sys.path[-1] == "/flash/a/lib"
-import esp32_common  # noqa: E402
 
-esp32_common.Esp32Board.fs = "/flash/data"
-esp32_common.Esp32Board.until_ms = MS
-assert esp32_common.__file__.startswith("/flash/a/lib/")
+board = esp32_port.board_class()
+board.fs = "/flash/data"
+board.until_ms = MS
 import main  # noqa: E402, F401
 
 print(

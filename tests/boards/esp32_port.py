@@ -349,6 +349,16 @@ def fall(number):
         pin.handler(pin)
 
 
+def board_class():
+    """The class of the board that was flashed: in its own module, or in the program's where that is linked."""
+    import board  # noqa: F401  which loads it
+
+    for name in ("esp32_common", "vigil.app.main"):
+        for kind in getattr(sys.modules.get(name), "__dict__", {}).values():
+            if isinstance(kind, type) and hasattr(kind, "feed_watchdog"):
+                return kind
+
+
 def install(name):
     """Become the port of chip `name` (esp32, esp32s3, esp32c3)."""
     global chip

@@ -87,6 +87,5 @@ vfs.mount(vfs.VfsLfs2(Partition(FILE, OFFSET, SIZE, kept=True), readsize=32, pro
 os.chdir("/flash")
 sys.path[:] = ["", ".frozen", "/flash/lib"]  # what "/" is on the chip is /flash here
 import boot  # noqa: E402, F401
-import esp32_common  # noqa: E402
 
-esp32_common.Esp32Board.fs = "/flash/data"
+port.board_class().fs = "/flash/data"

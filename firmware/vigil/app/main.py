@@ -249,9 +249,14 @@ async def _end(tasks) -> None:
             pass
 
 
+def forget() -> None:
+    """Drop what only the start needs: host_tools.image.start finds out what that is in a linked program."""
+
+
 def run(board) -> None:
     """Run the monitor on `board` until it is switched off (or until board.until_ms, where it is set)."""
     gc.threshold(_COLLECT_BYTES)
     monitor = Monitor(board)
+    forget()
     gc.collect()
     asyncio.run(monitor.run())

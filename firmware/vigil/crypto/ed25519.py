@@ -2,8 +2,8 @@
 
 A point is (X, Y, Z, E, H) with x = X / Z, y = Y / Z, E * H = x * y * Z: that product is left to whoever needs it.
 Formulas of Hisil, Wong, Carter and Dawson (2008, doi 10.1007/978-3-540-89255-7_20), complete for this curve: no
-special cases. A multiple of the base point is a signed comb: five teeth, two blocks of 26 columns, so 26 doublings
-and 52 additions of precomputed points, whatever the scalar.
+special cases. A multiple of the base point is a signed comb: four teeth, two blocks of 32 columns, so 32 doublings
+and 64 additions of precomputed points, whatever the scalar.
 
 What is constant: the sequence of operations, of table reads (always 96 bytes) and of loops does not depend on a
 secret, and no branch does. What is not: big integers drop leading zeros and keep a sign, so one operation may be a
@@ -24,11 +24,11 @@ ORDER = (1 << 252) + 27742317777372353535851937790883648493  # of the base point
 
 IDENTITY = (0, 1, 1, 0, 1)
 
-_TEETH = const(5)  # bits taken together
-_ROWS = const(26)  # doublings
-_BLOCKS = const(2)  # table halves: 26 columns apart
-_COLUMNS = const(52)  # distance of the teeth: _ROWS * _BLOCKS
-_BITS = const(260)  # _TEETH * _COLUMNS, more than the 254 of a scalar made odd
+_TEETH = const(4)  # bits taken together
+_ROWS = const(32)  # doublings
+_BLOCKS = const(2)  # table halves: 32 columns apart
+_COLUMNS = const(64)  # distance of the teeth: _ROWS * _BLOCKS
+_BITS = const(256)  # _TEETH * _COLUMNS, more than the 254 of a scalar made odd
 _ENTRY = const(96)  # bytes of y + x, y - x, 2 * d * x * y
 
 
@@ -75,7 +75,7 @@ def add(point: tuple, plus: int, minus: int, t2d: int) -> tuple:
 
 def multiply_base(scalar: int, blind: int = 1) -> tuple:
     """Return scalar * base point, 0 <= scalar < ORDER; blind: secret factor of all coordinates, not a multiple of P."""
-    # Made odd by adding the order, which is odd, once or twice; then 260 digits are +1 or -1: bit b means 2 * b - 1.
+    # Made odd by adding the order, which is odd, once or twice; then 256 digits are +1 or -1: bit b means 2 * b - 1.
     scalar += (ORDER, 2 * ORDER)[scalar & 1]
     bits = ((scalar + (1 << _BITS) - 1) >> 1).to_bytes((_BITS + 7) // 8, "little")
     point = (0, blind, blind, 0, 1)  # the neutral element

@@ -39,7 +39,7 @@ class Embedded:
         host, port = endpoint(config.listen, "broker", 'listen = "0.0.0.0:8883"')
         self._authority = Authority(Path(config.ca).parent if config.ca else paths.keys_dir())
         self._broker = Broker(state / "broker", self._authority, host=host or "0.0.0.0", port=port)
-        self._responder_address = config.responder
+        self._responder_address = config.responder_url.removeprefix("http://")
         self._register = Register(store)
         self._log = log
         self._refused: queue.SimpleQueue[int] = queue.SimpleQueue()  # serial numbers of certificates

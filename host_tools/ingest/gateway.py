@@ -21,6 +21,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from host_tools.children import endpoint
 from host_tools.errors import UserError
 from host_tools.eventlog import EventLog
 from host_tools.ingest.orders import Giving
@@ -286,8 +287,14 @@ class Config:
 
     @property
     def responder_url(self) -> str:
-        """What a device's certificate names as the place to ask whether it is revoked; empty: none."""
-        return f"http://{self.responder}" if self.listen and self.responder else ""
+        """What a device's certificate names as the place to ask whether it is revoked; empty: none.
+
+        Raises UserError where `responder` is no place.
+        """
+        if not (self.listen and self.responder):
+            return ""
+        host, port = endpoint(self.responder, "responder", 'responder = "127.0.0.1:8884"')
+        return f"http://{host or '127.0.0.1'}:{port}"
 
     def write(self, path: Path) -> None:
         """Write as TOML."""

@@ -19,6 +19,7 @@ from cryptography.x509 import ocsp
 
 from host_tools import children
 from host_tools.errors import UserError
+from host_tools.ingest.gateway import Config
 from host_tools.trust import pki
 from host_tools.trust.ocsp import Answers, Responder
 from host_tools.trust.pki import Authority, certificate_name, certificate_serial
@@ -203,6 +204,17 @@ def test_a_port_in_use_or_none_is_one_sentence(answers):
     for wrong in ("127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", ":x"):
         with pytest.raises(UserError, match="is not where a responder could listen"):
             Responder(answers, wrong)
+
+
+def test_where_certificates_say_to_ask():
+    def url(**settings):
+        return Config("mqtts://localhost:8883", "sqlite://", **settings).responder_url
+
+    assert url(listen="0.0.0.0:8883") == "http://127.0.0.1:8884"
+    assert url(listen="0.0.0.0:8883", responder=":9") == "http://127.0.0.1:9"
+    assert url(listen="0.0.0.0:8883", responder="") == url(listen="") == ""  # another's broker asks whom it likes
+    with pytest.raises(UserError, match="`nowhere` is not where a responder could listen"):
+        url(listen="0.0.0.0:8883", responder="nowhere")
 
 
 def test_certificates_of_this_machine_are_renewed_before_they_end(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import unquote
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -62,18 +63,22 @@ class Answers:
             request = ocsp.load_der_ocsp_request(request_der)
             asked = hashlib.new(request.hash_algorithm.name, self._issuer_key).digest()
             named = hashlib.new(request.hash_algorithm.name, self._issuer_name).digest()
-        except (ValueError, NotImplementedError):
+            nonces = [e.value for e in request.extensions if isinstance(e.value, x509.OCSPNonce)]
+            serial = request.serial_number
+        except (ValueError, NotImplementedError, UnsupportedAlgorithm):
             return _error(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
         if (request.issuer_key_hash, request.issuer_name_hash) != (asked, named):
             return _error(ocsp.OCSPResponseStatus.UNAUTHORIZED)
-        good = self._admits(request.serial_number)
+        if serial <= 0:
+            return _error(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+        good = self._admits(serial)
         if not good:
-            self._on_refused(request.serial_number)
+            self._on_refused(serial)
         now = datetime.datetime.now(datetime.UTC)
         builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
             issuer_name_hash=named,
             issuer_key_hash=asked,
-            serial_number=request.serial_number,
+            serial_number=serial,
             algorithm=request.hash_algorithm,
             cert_status=ocsp.OCSPCertStatus.GOOD if good else ocsp.OCSPCertStatus.REVOKED,
             this_update=now,
@@ -83,9 +88,8 @@ class Answers:
         )
         builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, self._certificate)
         builder = builder.certificates([self._certificate]).add_extension(_EXTENDED_REVOKE, critical=False)
-        for extension in request.extensions:
-            if isinstance(extension.value, x509.OCSPNonce):
-                builder = builder.add_extension(extension.value, critical=False)
+        for nonce in nonces:
+            builder = builder.add_extension(nonce, critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import threading
+from random import Random
 from urllib.parse import quote
 
 import pytest
@@ -112,6 +113,32 @@ def test_questions_that_are_none(answers, issuer, certificates, folder):
         name: ocsp.load_der_ocsp_response(answers.to(asked)).response_status.name for name, (asked, _) in cases.items()
     }
     assert said == {name: status for name, (_, status) in cases.items()}
+
+
+def test_any_bytes_get_an_answer_and_none_that_is_good_for_another_certificate(answers, issuer, certificates):
+    """A question with bits changed, cut, or with bytes more. The seed is fixed: the same ones each time."""
+    random = Random(6960)
+    made = [
+        question(certificates["revoked"], issuer, algorithm, nonce)
+        for algorithm, nonce in ((hashes.SHA1(), None), (hashes.SHA256(), None), (hashes.SHA1(), b"n" * 16))
+    ]
+    kinds = set()
+    for _ in range(3000):
+        asked = bytearray(random.choice(made))
+        for _ in range(random.randrange(1, 4)):
+            at = random.randrange(len(asked) + 1)
+            what = random.randrange(3)
+            if what == 0 and at < len(asked):
+                asked[at] ^= 1 << random.randrange(8)
+            elif what == 1:
+                asked.insert(at, random.randrange(256))
+            elif len(asked) > 1:
+                del asked[max(at - 1, 0) : at if random.randrange(4) else None]
+        said = ocsp.load_der_ocsp_response(answers.to(bytes(asked)))
+        kinds.add(said.response_status.name)
+        if said.response_status == ocsp.OCSPResponseStatus.SUCCESSFUL:
+            assert said.certificate_status == ocsp.OCSPCertStatus.REVOKED
+    assert kinds == {"SUCCESSFUL", "MALFORMED_REQUEST", "UNAUTHORIZED"}
 
 
 def ask(address, method, path, body=None):

@@ -105,15 +105,20 @@ if lock:
 
 async def main():
     """TEST_HOLD "at,for;..." in ms: code of ours, as a seal is, that holds up the scheduler and no interrupt; negative:
-    flash, before which the FIFOs are emptied."""
+    flash, before which the FIFOs are emptied; what follows on 10 ms later is a step of the same handshake."""
     holds = [[int(x) for x in hold.split(",")] for hold in (os.getenv("TEST_HOLD") or "").split(";") if hold]
     running = asyncio.create_task(acquisition.run())
     clock = the_board.clock
-    for at_ms, for_ms in holds:
+    began = False
+    for i, (at_ms, for_ms) in enumerate(holds):
+        more = i + 1 < len(holds) and holds[i + 1][0] <= at_ms - for_ms + 10
         await asyncio.sleep_ms(at_ms - clock.ms())
         if for_ms < 0:  # every FIFO is emptied, then nothing runs
-            acquisition.relieve()
+            acquisition.relieve(began or more)
             clock.now_us -= for_ms * 1000
+            if began and not more:
+                acquisition.relieve()
+            began = more
         for _ in range(for_ms):
             clock.now_us += 1000
             clock._serve()

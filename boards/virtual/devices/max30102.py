@@ -86,6 +86,7 @@ class Max30102(Part):
         self._leds = ("ir", "red") if swap_leds else ("red", "ir")
         self._die_c = die_c
         self._noise_counts = noise_counts
+        self.measured_us = 0.0  # that went into samples
         self._ambient_na = ambient_na
         self._power_on(0)
 
@@ -146,6 +147,7 @@ class Max30102(Part):
         for row in self._convert(self._made, n):
             self._push(row)
         self._made += n
+        self.measured_us += n * self._average * self._period_us
 
     def _sample_us(self, i: int) -> int:
         """When FIFO sample i of this run is complete."""

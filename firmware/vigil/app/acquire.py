@@ -33,12 +33,15 @@ class Acquisition:
         self.acc = AccSource(board, push) if AccSource else None
         self.sources = [source for source in (self.ecg, self.ppg, self.acc) if source]
 
-    def relieve(self):
-        """Empty every FIFO: what comes next holds up the processor, as flash does while it erases."""
+    def relieve(self, long=False):
+        """Empty every FIFO: what comes next holds up the processor, as flash does while it erases.
+
+        long: for up to half a second, as a step of a handshake does. It is over at the next call that says otherwise.
+        """
         for source in self.sources:
             if source.present and source.part:
                 try:
-                    source.relieve()
+                    source.relieve(long)
                 except SensorError:
                     pass  # its own turn finds that out, too
 

@@ -98,7 +98,7 @@ class FifoEcgSource(EcgSource):
                 self._busy = False
         self._hand_over(self._rate.period_us)
 
-    def relieve(self):
+    def relieve(self, long):
         """Empty the FIFO now. Raises SensorError."""
         self._missed = True
         self.drain()

@@ -139,7 +139,7 @@ class EcgSource:
         self._push(block)
         block.seq += 1
 
-    def relieve(self):
+    def relieve(self, long):
         """There is no FIFO to empty."""
 
     def absent(self):

@@ -75,6 +75,10 @@ class FifoSource:
         """Whatever _look() wants to know of the part. Raises SensorError when it has lost its settings."""
         return 0
 
+    def _read_into(self, data):
+        """Empty the FIFO into `data`; return how many samples of _nominal_us that is."""
+        return self.part.read_fifo_into(data)
+
     def drain(self):
         """Hand over what the FIFO holds when it interrupted or was not looked at for long. Allocates nothing.
 
@@ -90,7 +94,7 @@ class FifoSource:
         block = self._block
         try:
             alarm = self._alarm()
-            n = part.read_fifo_into(block.data)
+            n = self._read_into(block.data)
         finally:
             self._busy = False
         if n == 0:
@@ -116,8 +120,8 @@ class FifoSource:
             self._overflow(max(part.lost, silent_us // self._rate.period_us - n))  # its own count ends at 31
             part.lost = 0
 
-    def relieve(self):
-        """Empty the FIFO now. Raises SensorError."""
+    def relieve(self, long):
+        """Empty the FIFO now; long: what comes holds up the processor for half a second. Raises SensorError."""
         self._edge = True
         self._edge_index = -1
         self.drain()

@@ -32,17 +32,20 @@ class PpgSource(FifoSource):
     def __init__(self, board, push):
         swap = stored_number(board, "ppg.swap")
         self._crossed = swap >> 1 & 1
-        block = SampleBlock(PPG, (IR, RED) if swap else (RED, IR), array("i", [0] * (2 * DEPTH)))
+        block = SampleBlock(PPG, (IR, RED) if swap else (RED, IR), array("i", [0] * (4 * DEPTH)))
         FifoSource.__init__(self, board, push, "ppg", "max30102", block, _NOMINAL_US, _A_FULL, _WATCH_US, _SILENT_US)
         self._control = 0  # sample number of the next look at the LED currents
         self._ua = [DEFAULT_UA, DEFAULT_UA]
         self._sum = [0, 0]
+        self._pooled = False  # the part makes a sample of eight conversions instead of four
 
     def open(self):
         """Find the part and start it. Raises SensorError."""
         part = Max30102(self._i2c)
         crossed = self._crossed
         part.configure(400, 4, 411, 4096, self._ua[crossed], self._ua[1 - crossed], _A_FULL)
+        self._pooled = False
+        self._level = _A_FULL
         self._begin(_SETTLE_N)
         self._heat = 0
         self._block.die_mdegc = None
@@ -56,6 +59,23 @@ class PpgSource(FifoSource):
         if status & PWR_RDY:
             raise SensorError("MAX30102 has lost its settings")
         return status & ALC_OVF
+
+    def relieve(self, long):
+        """As FifoSource's; while it is long, the FIFO holds 640 ms instead of 320."""
+        FifoSource.relieve(self, long)
+        if long != self._pooled:
+            self.part.pool(3 if long else 2, _A_FULL)
+            self._pooled = long
+            self._level = 2 * _A_FULL if long else _A_FULL
+
+    def _read_into(self, data):
+        n = self.part.read_fifo_into(data)
+        if self._pooled:  # a mean of eight conversions stands for both of its samples; the chain sums up four of them
+            for i in range(2 * n - 1, -1, -1):
+                to = (i << 1) - (i & 1)
+                data[to] = data[to + 2] = data[i]
+            n *= 2
+        return n
 
     def drain(self):
         """As FifoSource's; then look at the LED currents."""

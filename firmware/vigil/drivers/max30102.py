@@ -86,7 +86,7 @@ class Max30102:
         else:
             raise SensorError("MAX30102 does not leave its reset")
         self.status()
-        self._put(_FIFO_CONFIG, average << 5 | (DEPTH - a_full))  # no rollover: what is read is consecutive
+        self.pool(average, a_full)
         self._put(_SPO2, full_scale << 5 | code << 2 | width)
         self.set_led(0, red_ua)
         self.set_led(1, ir_ua)
@@ -96,6 +96,13 @@ class Max30102:
             self._put(register, 0)
         self.lost = 0
         return rate // averaging
+
+    def pool(self, averaging_log2, a_full):
+        """Let 2**averaging_log2 conversions (0 .. 5) make a sample from now on; a_full as in configure().
+
+        What becomes of the sample that is being made the datasheet does not say (page 18): one is of another length.
+        """
+        self._put(_FIFO_CONFIG, averaging_log2 << 5 | (DEPTH - a_full))  # no rollover: what is read is consecutive
 
     def set_led(self, led, ua):
         """Current of LED 0 (red) or 1 (infrared), 0 .. 51000 microampere in steps of 200."""

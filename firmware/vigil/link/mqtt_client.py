@@ -57,7 +57,7 @@ class MqttClient:
         self._socket = None  # the plain one, for waiting: polling a TLS object costs a millisecond on some ports
         self._tls = None
         self._stepped = None
-        self.relieve = lambda: None  # called before each step of a handshake
+        self.relieve = lambda long=False: None  # called before each step of a handshake, long, and after the last
         self._mqtt = None
         self._lock = asyncio.Lock()
         self._buffer = bytearray(_BUFFER_BYTES)
@@ -135,7 +135,9 @@ class MqttClient:
         if state != states.LEAVING:
             self.failure = states.STATE_NAMES[state] + ": " + _reason(error)
             if state == states.SECURING and isinstance(error, OSError) and error.args[0] in _HUNG_UP:
-                self.failure += ", the broker ended the handshake: our certificate is revoked, expired or not its authority's"
+                self.failure += (
+                    ", the broker ended the handshake: our certificate is revoked, expired or not its authority's"
+                )
             log(WARN, "link", self.failure)
         return event
 
@@ -271,10 +273,12 @@ class MqttClient:
                 raise LinkError("the link is down")
             stepped = self._stepped
             if not stepped.secured:
-                self.relieve()
+                self.relieve(True)
             n = tls.write(data)
             if n is not None:
-                stepped.secured = True
+                if not stepped.secured:
+                    stepped.secured = True
+                    self.relieve()
                 data = data[n:]
             elif stepped.paused:
                 await asyncio.sleep_ms(_BREATH_MS)

@@ -140,10 +140,10 @@ class Gateway:
 
     def watch(self, now_s: float) -> None:
         """Notice who is silent and what stays away. now_s: UTC."""
-        if now_s >= self._look_s:
+        if not self._look_s - _LOOK_S <= now_s < self._look_s:
             self._look_s = now_s + _LOOK_S
             try:
-                self._silence.known({device: at / 1000 for device, at in self._store.last_heard_ms().items()})
+                self._silence.known({device: at / 1000 for device, at in self._store.last_heard_ms().items()}, now_s)
             except DBAPIError:
                 return  # the next commit says so
         self._say("silent", self._silence.fallen(now_s))

@@ -47,13 +47,28 @@ def test_a_silent_device_is_an_event_once_and_is_heard_again(world):
 
 def test_silence_knows_whom_to_watch():
     silence = Silence(60)
-    silence.known({"a": 0.0, "b": 30.0})
+    silence.known({"a": 0.0, "b": 30.0}, 60)
     assert silence.fallen(70) == [("a", 70)]
-    silence.known({"a": 0.0, "b": 80.0, "c": 10.0})
+    silence.known({"a": 0.0, "b": 72.0, "c": 10.0}, 74)
     assert silence.fallen(75) == [("c", 65)]
     assert silence.heard(["a", "b"], 100) == [("a", 100)] and silence.heard(["a"], 101) == []
-    silence.known({"b": 80.0})
+    silence.known({"b": 72.0}, 110)
     assert silence.fallen(500) == [("b", 400)] and silence.heard(["c"], 501) == []
+
+
+def test_a_clock_set_back_hides_no_silence():
+    """Two devices, one heard by another gateway; then somebody sets this host's clock back by a day."""
+    day_s = 86_400.0
+    silence, holes = Silence(60), Holes(60)
+    silence.heard(["a"], day_s)
+    silence.known({"a": day_s, "b": day_s}, day_s)
+    holes.seen("a", [(1, 2)], day_s)
+    for now_s in range(0, 60, 10):
+        silence.known({"a": day_s, "b": day_s}, now_s)
+        assert silence.fallen(now_s) == [] == holes.due(now_s)
+    silence.known({"a": day_s, "b": 55.0}, 60)  # news, by the clock as it is now
+    assert silence.fallen(60) == [("a", 60)] and holes.due(60) == [("a", 1, 2)]
+    assert silence.fallen(115) == [("b", 60)]
 
 
 def test_holes_are_asked_for_only_when_nothing_moves():

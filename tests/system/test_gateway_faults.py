@@ -82,6 +82,28 @@ def test_same_messages_twice_in_one_commit_and_again(world):
     assert world.source.told.count(("device", 1)) == 3  # each is acknowledged again
 
 
+def test_two_gateways_on_one_database_store_once(world, tmp_path):
+    """Both hear every message, and commit at the same time."""
+    messages = world.messages(60)
+    with Store(sqlite_url(tmp_path / "vigil.db")) as store:
+        source = Memory()
+        other = Gateway(store, source, lambda name, **fields: world.events.append((name, fields)))
+
+        def work(gateway):
+            for i in range(0, 60, 5):
+                gateway.handle(messages[i : i + 5], world.stop)
+
+        threads = [threading.Thread(target=work, args=(gateway,)) for gateway in (world.gateway, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert world.store.sequences(world.sealer.device_id) == list(range(60))
+    assert world.store.counts() == {"verified": 60, "duplicates": 60, "rejected": 0}
+    assert [what for what in source.told if what[0] == "device"] == [("device", seq) for seq in range(60)]
+    assert "gap" not in world.names()
+
+
 # requirement: TRU-1
 def test_late_redelivery_by_the_broker_is_absorbed_but_a_replay_is_not(world):
     """A gateway dies before it tells the broker that it is done; meanwhile the device has moved on."""

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
-
 from host_tools import paths
 from host_tools.children import endpoint
 from host_tools.errors import UserError
@@ -41,6 +39,7 @@ class Embedded:
         self._broker = Broker(state / "broker", self._authority, host=host or "0.0.0.0", port=port)
         self._responder_address = config.responder_url.removeprefix("http://")
         self._register = Register(store)
+        self._admitted: dict[str, tuple[str, ...]] = {}
         self._log = log
         self._refused: queue.SimpleQueue[int] = queue.SimpleQueue()  # serial numbers of certificates
         self._said_s: dict[int, float] = {}
@@ -49,7 +48,8 @@ class Embedded:
         self._thread = threading.Thread(target=self._follow, name="register", daemon=True)
 
     def __enter__(self) -> Embedded:
-        self._broker.admit(self._register.admitted())
+        self._admitted = self._register.admitted()
+        self._broker.admit(self._admitted)
         try:
             if self._responder_address:
                 answers = Answers(self._authority, self._broker.admits, self._refused.put)
@@ -73,7 +73,6 @@ class Embedded:
         self._stack.close()
 
     def _follow(self) -> None:
-        admitted = self._register.admitted()
         while not self._stop.wait(_LOOK_S):
             try:
                 now = self._register.admitted()
@@ -82,13 +81,13 @@ class Embedded:
                 if self._broker.pid is None:
                     self._log("broker_ended")
                     self._broker.start()
-            except (DBAPIError, UserError, OSError) as e:  # locked, full, away: the next turn tries again
-                self._log("register_unavailable", reason=str(e).splitlines()[0])
+            except Exception as e:  # locked, full, away, or a bug: whatever it is, a revocation must still be heard of
+                self._log("register_unavailable", reason=(str(e).splitlines() or [type(e).__name__])[0])
                 continue
-            for device in sorted(set(now) | set(admitted)):
-                if now.get(device) != admitted.get(device):
+            for device in sorted(set(now) | set(self._admitted)):
+                if now.get(device) != self._admitted.get(device):
                     self._log("admitted" if device in now else "shut_out", device=device)
-            admitted = now
+            self._admitted = now
 
     def _note_refused(self) -> None:
         """Log and audit the certificates that were refused in a handshake, each once an hour."""

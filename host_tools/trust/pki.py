@@ -16,12 +16,14 @@ import secrets
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
@@ -133,25 +135,34 @@ class Authority:
         return certificate.public_bytes(Encoding.DER), _key_bytes(key, Encoding.DER)
 
     def _pem_pair(self, name: str, purpose, *extensions: x509.ExtensionType) -> tuple[Path, Path]:
-        """The pair in the folder, made where there is none or its end is near.
+        """The pair in the folder, made where there is none that is good or its end is near.
 
         One that is near its end stays where the authority's key cannot be opened, as in a gateway whose user has a
         passphrase.
         """
         certificate_path, key_path = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        there = certificate_path.exists() and key_path.exists()
-        if there and not _ends_soon(certificate_path):
-            return certificate_path, key_path
-        try:
-            certificate, key = self._leaf(name, purpose, *extensions)
-        except UserError:
-            if there:
+        end = self._pair_end(certificate_path, key_path)
+        if end is None or end - _RENEW < datetime.datetime.now(datetime.UTC):
+            try:
+                certificate, key = self._leaf(name, purpose, *extensions)
+            except UserError:
+                if end is None:
+                    raise
                 return certificate_path, key_path
-            raise
-        certificate_path.unlink(missing_ok=True)  # whoever is interrupted here makes both again
-        write_private(key_path, _key_bytes(key, Encoding.PEM))
-        certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM))
+            certificate_path.unlink(missing_ok=True)  # whoever is interrupted here makes both again
+            write_private(key_path, _key_bytes(key, Encoding.PEM))
+            certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM))
         return certificate_path, key_path
+
+    def _pair_end(self, certificate_path: Path, key_path: Path) -> datetime.datetime | None:
+        """Until when a certificate and its key are good; None: damaged, not a pair, or of another authority."""
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+            key = load_pem_private_key(key_path.read_bytes(), None)
+            certificate.verify_directly_issued_by(self._certificate)
+        except (OSError, ValueError, TypeError, InvalidSignature):
+            return None
+        return certificate.not_valid_after_utc if key.public_key() == certificate.public_key() else None
 
     def _leaf(self, name: str, purpose, *extensions: x509.ExtensionType, serial: int | None = None):
         key = ec.generate_private_key(ec.SECP256R1())
@@ -199,15 +210,6 @@ def certificate_serial(name: str) -> int:
 def certificate_end_ms(certificate_der: bytes) -> int:
     """UTC at which a certificate ends, in milliseconds."""
     return round(1000 * x509.load_der_x509_certificate(certificate_der).not_valid_after_utc.timestamp())
-
-
-def _ends_soon(path: Path) -> bool:
-    """Whether the certificate in a file ends within _RENEW, or is damaged."""
-    try:
-        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    except (OSError, ValueError):
-        return True
-    return end - _RENEW < datetime.datetime.now(datetime.UTC)
 
 
 def _usage(*, sign_certificates: bool) -> x509.KeyUsage:

@@ -261,5 +261,26 @@ def test_certificates_of_this_machine_are_renewed_before_they_end(tmp_path, monk
         end = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
         assert end - datetime.datetime.now(datetime.UTC) > datetime.timedelta(days=800)
         assert make()[0].read_bytes() == certificate.read_bytes()  # once
-    (tmp_path / "server.pem").write_text("cut")
-    x509.load_pem_x509_certificate(authority.server()[0].read_bytes())
+
+
+SPOILT = [
+    # name, what becomes of responder.pem and responder.key, when they are those of a pair or of another authority
+    ("certificate cut", lambda pem, key, other: pem.write_text("cut")),
+    ("key cut", lambda pem, key, other: key.write_text("cut")),
+    ("key gone", lambda pem, key, other: key.unlink()),
+    ("key of another pair", lambda pem, key, other: key.write_bytes(other[1].read_bytes())),
+    ("another authority's", lambda pem, key, other: [pem.write_bytes(other[0].read_bytes()),
+                                                     key.write_bytes(other[1].read_bytes())]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", [row[1] for row in SPOILT], ids=[row[0] for row in SPOILT])
+def test_a_pair_that_is_none_is_made_anew_or_said_and_never_used(tmp_path, spoil):
+    """With a signature that nobody believes, the broker would refuse every device."""
+    authority = Authority(tmp_path / "pki", lambda what, new: b"secret")
+    spoil(*authority.responder(), Authority(tmp_path / "other").responder())
+    with pytest.raises(UserError, match="the authority is encrypted"):
+        Answers(Authority(tmp_path / "pki"), lambda serial: True)  # a gateway then does without
+    certificate = x509.load_pem_x509_certificate(authority.responder()[0].read_bytes())
+    certificate.verify_directly_issued_by(x509.load_der_x509_certificate(authority.ca_der))
+    Answers(Authority(tmp_path / "pki"), lambda serial: True)

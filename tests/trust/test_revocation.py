@@ -11,10 +11,13 @@ import time
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
+from sqlalchemy.exc import OperationalError
 from stand_in import Peer, Sealer, until
 
 from host_tools import children
-from host_tools.ingest.gateway import Gateway
+from host_tools.ingest.embedded import Embedded
+from host_tools.ingest.gateway import Config, Gateway
+from host_tools.ingest.store import Store, sqlite_url
 from host_tools.paths import ROOT
 from host_tools.sources.mqtt import Message
 from host_tools.trust.home import Home
@@ -230,6 +233,29 @@ def test_revoked_at_verify(world, anna):
     gateway = Gateway(world.home.store, Elsewhere(), lambda *a, **k: None)
     gateway.handle([Message(anna.device_id, anna.seal(), 0, 0)], threading.Event())
     assert world.reasons() == [(anna.device_id, "revoked device")] and world.stored(anna) == []
+
+
+def test_the_register_is_followed_whatever_happens(tmp_path, monkeypatch):
+    """A database that is locked, a disk that is full, a fault without words: the next look counts."""
+    faults = [
+        OperationalError("SELECT", {}, Exception("database is locked")),
+        OSError(28, "No space left"),
+        ValueError(),
+    ]
+    state = tmp_path / "state"
+    state.mkdir()
+    config = Config("", sqlite_url(state / "vigil.db"), listen=f"127.0.0.1:{children.free_port()}", responder="")
+    monkeypatch.setenv("VIGIL_HOME", str(tmp_path / "home"))
+    logged = []
+    with Store(config.store) as store, Embedded(config, state, store, lambda name, **more: logged.append(name)) as own:
+        monkeypatch.setattr(own._register, "admitted", lambda: {} if not faults else _raise(faults.pop()))
+        until(lambda: logged.count("register_unavailable") == 3, 10)
+        monkeypatch.setattr(own._register, "admitted", lambda: {"00000000000000aa": ("urn:vigil:00000000000000aa:1",)})
+        until(lambda: "admitted" in logged, 10)
+
+
+def _raise(error):
+    raise error
 
 
 def test_a_session_is_taken_over_only_by_who_knows_its_name(world, anna):

@@ -80,6 +80,24 @@ def watch(address: _Address, as_json: _Lines = False) -> None:
         visit.run(visit.listen(address, None, lambda what, value: _show(what, value, as_json), ("2a37", "2a5f")))
 
 
+@_ble.command("page")
+def page(
+    port: Annotated[int, typer.Option(help="on loopback; 0 takes a free one", min=0, max=65535)] = 8370,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="show it in the browser")] = True,
+) -> None:
+    """A page for a browser with Bluetooth: heart rate, saturation and contact of any sensor, live. Until Ctrl-C."""
+    import webbrowser
+
+    from host_tools.ble import live_page
+
+    with live_page.server(port) as server, contextlib.suppress(KeyboardInterrupt):
+        where = f"http://127.0.0.1:{server.server_address[1]}/"
+        print(f"{where}  (or open {live_page.PAGE})", flush=True)
+        if open_it:
+            webbrowser.open(where)
+        server.serve_forever()
+
+
 @_ble.command("drain")
 def drain(
     address: _Address,

@@ -106,7 +106,7 @@ def worn_device(tmp_path, *, speed=10.0, interval_ms=3.0, **options):
 
 def test_what_is_refused_over_mqtt_is_refused_here(tmp_path):
     async def go():
-        async with worn_device(tmp_path) as worn:
+        async with worn_device(tmp_path, speed=5.0) as worn:
             central = await bonded(worn)
             async with BleLink(await find(central), backend=client_of(central.device)) as link:
                 for name, signed, content, answer in attacks():

@@ -42,7 +42,7 @@ def _packed(net: Network) -> np.ndarray:
 
 def tables() -> list[Table]:
     """The tables of firmware/vigil/dsp/coeffs/motion.py."""
-    shape = "8 x (12 weights Q14, bias Q8), 8 weights of the units Q8, 12 straight weights Q14"
+    shape = "8 x (13 weights Q14, bias Q8), 8 weights of the units Q8, 13 straight weights Q14"
     return [
         Table("STEP_Q8", step_q8(), "how far the rate moves in 2 s, -8..8 bins", "B"),
         Table("HEARD", _packed(network()), shape),

@@ -150,13 +150,14 @@ def spectra(
 
 
 def inputs(own: np.ndarray, left: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """The 12 numbers (w, BINS, 12) that each bin is judged by, in half units of the spectra."""
+    """The 13 numbers (w, BINS, 13) that each bin is judged by, in half units of the spectra."""
     b = np.arange(LOW, LOW + BINS)
     one = [2 * own[:, b], 2 * left[:, b], 2 * motion[:, b]]
     two = [2 * own[:, 2 * b], 2 * left[:, 2 * b], 2 * motion[:, 2 * b]]
     low = [2 * own[:, b >> 1], 2 * motion[:, b >> 1]]
     near = [v[:, b - 8] + v[:, b + 8] for v in (own, left, motion)]
-    return np.stack([*one, *two, *low, *near, own[:, b - 16] + own[:, b + 16]], axis=-1)
+    far = [own[:, b - 16] + own[:, b + 16], 2 * left[:, b + (b >> 1)]]
+    return np.stack([*one, *two, *low, *near, *far], axis=-1)
 
 
 def judge(u: np.ndarray, net: design.Network, shift: int = 11) -> np.ndarray:

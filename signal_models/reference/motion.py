@@ -41,7 +41,7 @@ def cancelled(x: np.ndarray, acc: np.ndarray) -> np.ndarray:
 
 
 def judged(u: np.ndarray, net: design.Network) -> np.ndarray:
-    """Log2 likelihood (w, bins) of inputs (w, bins, 12) in half units of the spectra."""
+    """Log2 likelihood (w, bins) of inputs (w, bins, 13) in half units of the spectra."""
     hidden = u @ (net.hidden_q14.T / 2**14) + net.bias_q8 / 2**8
     return np.maximum(hidden, 0) @ (net.out_q8 / 2**8) + u @ (net.straight_q14 / 2**14)
 

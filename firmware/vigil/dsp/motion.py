@@ -11,7 +11,7 @@ TAPS = const(15)  # 3 axes, 5 delays 80 ms apart
 SPAN = const(208)  # samples of acceleration to a window
 FIRST_BIN = const(20)  # 29.3 bpm
 BINS = const(145)  # up to 240.2 bpm
-INPUTS = const(12)
+INPUTS = const(13)
 HIDDEN = const(8)
 
 # Words of the acceleration's state, array('i', 12).
@@ -277,8 +277,8 @@ def judge(pulse, clean, motion, net, inputs, score, shift: int):
     """Add to score[j] (int32) how likely bin FIRST_BIN + j is the pulse: log2 of a likelihood, Q4 by a shift of 11.
 
     pulse, clean, motion: log spectra of `fft.log_power`, of a column, of what is left of it when the acceleration
-    is taken away, and of the acceleration. net: int16; per hidden unit its 12 weights (Q14) and its bias (Q8), then
-    the 8 weights of the hidden units (Q8), then the 12 straight ones (Q14). inputs: int16 scratch, 12.
+    is taken away, and of the acceleration. net: int16; per hidden unit its 13 weights (Q14) and its bias (Q8), then
+    the 8 weights of the hidden units (Q8), then the 13 straight ones (Q14). inputs: int16 scratch, 13.
     Scaling and overflow: checked for the table at hand by tests/golden: |unit| < 2**23, and with |weight| < 2**15
     of the units' output in Q8 < 2**15 the sum stays < 2**30.
     """
@@ -304,6 +304,7 @@ def judge(pulse, clean, motion, net, inputs, score, shift: int):
         u[9] = int(r[b - 8]) + int(r[b + 8])
         u[10] = int(m[b - 8]) + int(m[b + 8])
         u[11] = int(s[b - 16]) + int(s[b + 16])
+        u[12] = int(r[b + (b >> 1)]) << 1  # there a pulse of half the rate has its third harmonic
         total = 0
         h = 0
         while h < HIDDEN:

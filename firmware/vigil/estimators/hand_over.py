@@ -30,8 +30,8 @@ _QUALITY_MIN = const(30)
 class HandOver:
     """Evaluate once a second, then ask for the rate.
 
-    motion: a MotionRate, or None. skew_q6: skewness of the last 8 s. grown_q4: size over the smallest since the light
-    began, Q4.
+    motion: a MotionRate, or None. by_beats: the rate asked for last is the beats'. skew_q6: skewness of the last 8 s.
+    grown_q4: size over the smallest since the light began, Q4.
     """
 
     def __init__(self):
@@ -67,17 +67,20 @@ class HandOver:
     def rate(self, pulse):
         """(rate in 0.1 bpm or None, quality, reason). pulse: a PulseRate."""
         beats, quality, reason = pulse.bpm_x10, pulse.quality_pct, pulse.reason
+        self.by_beats = True
         motion = self.motion
         track = motion.bpm_x10 if motion is not None else None
         apart = track is not None and beats is not None and abs(beats - track) > _AGREE_X10
         if track is not None and motion.heard:
             if reason == PRESENT and quality >= 50 and motion.quiet >= pulse.span:
                 return beats, quality, reason
+            self.by_beats = False
             quality = motion.quality_pct
             return track, quality, PRESENT if quality >= _QUALITY_MIN else MOTION_ARTIFACT
         if self._disturbed(apart):
             if track is not None:
                 beats, quality = track, motion.quality_pct
+                self.by_beats = False
             return beats, quality * (_QUALITY_MIN - 1) // 100, MOTION_ARTIFACT
         if apart or self.grown_q4 > _LARGE_Q4:
             quality = min(quality, _UNSURE)

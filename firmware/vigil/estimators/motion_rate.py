@@ -6,9 +6,9 @@ blocks are no longer than 120 ms; of longer ones the last samples count as zero,
 For each column of light, and of several for their sum, in which the pulse adds up and what each site does by itself
 does not, the spectrum is taken twice: as it is, and with what follows the acceleration taken away. A small network
 (dsp.motion.judge) says for each of 145 rates how likely it is the pulse, from both spectra and the acceleration's at
-that rate, its half, its double and its neighbours. A belief over all rates is carried on by how fast a heart changes:
-no rate is ever given up, so the tracker cannot stay locked on to the swing of an arm.
-docs/adr/0014 tells what was measured and what lost.
+that rate, its half, its double, 1.5 times it and its neighbours. A belief over all rates is carried on by how fast a
+heart changes: no rate is ever given up, so the tracker cannot stay locked on to the swing of an arm.
+docs/adr/0014 and 0043 tell what was measured and what lost.
 """
 
 from array import array

@@ -151,11 +151,10 @@ class PpgChannel:
         pulse, spo2, contact = self.pulse, self.spo2, self.contact
         blocked = self._blocked()
         bpm_x10, quality, reason = self.hand_over.rate(pulse)
-        by_beats = bpm_x10 == pulse.bpm_x10
         if bpm_x10 is not None and self._period_us != _NOMINAL_US:
             bpm_x10 = bpm_x10 * 10000 // self._period_us
         began_ms, ended_ms = start_ms, end_ms
-        if by_beats:
+        if self.hand_over.by_beats:
             began_ms = self._start_ms(end_ms, pulse.span)
             ended_ms = max(began_ms, end_ms - pulse.tail * 4 * self._period_us // 1000)
         quality = 0 if blocked else quality

@@ -131,9 +131,9 @@ def doctor(port: options.Port = None, as_json: options.AsJson = False) -> None:
         for finding in findings:
             colour = {"wrong": "red", "odd": "yellow"}.get(finding.level, "green")
             console.print(f"[{colour}]{finding.level:5}[/] ", end="")
-            console.print(finding.sentence, markup=False)
+            console.print(finding.sentence, markup=False, soft_wrap=True)
             if finding.hint:
-                console.print(f"      hint: {finding.hint}", markup=False)
+                console.print(f"      hint: {finding.hint}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if any(finding.level == "wrong" for finding in findings) else 0)
 
 

@@ -310,6 +310,9 @@ class Config:
         try:
             with path.open("rb") as file:
                 values = tomllib.load(file)
+        except FileNotFoundError:
+            hint = "vigil provision makes a gateway of your own; --state names the folder of another"
+            raise UserError(f"cannot read the configuration `{path}`: there is none", hint) from None
         except OSError as e:
             raise UserError(f"cannot read the configuration `{path}`", e.strerror or "") from e
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:

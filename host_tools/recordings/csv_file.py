@@ -42,14 +42,14 @@ def read(path: Path, options: Options) -> Signals:
     if options.fs is not None:
         fs = options.fs
     elif fs is None and not own and time_at is not None:
-        unit = options.units.get("t", split[time_at][1])
-        if roles.plain(unit) not in roles.TO_S:
+        unit = roles.time_unit(split[time_at][1], options)
+        if unit not in roles.TO_S:
             found = f"has the unit `{unit}`" if unit else "has no unit"
             raise UserError(
                 f"the time column `{names[time_at]}` of {where} {found}",
                 "say --unit t=s (or ms, us), or name it t_s or t_ms, or give the rate: --fs 250",
             )
-        fs, index = _regular(numbers(body, time_at) * roles.TO_S[roles.plain(unit)], where)
+        fs, index = _regular(numbers(body, time_at) * roles.TO_S[unit], where)
     if fs is None and not own:
         raise UserError(
             f"the sample rate of {where} is missing; its columns are {', '.join(names)}",

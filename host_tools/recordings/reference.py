@@ -65,7 +65,14 @@ def _of_annotations(path: Path, fs: float) -> list[Mark]:
     except UserError:
         raise
     except Exception as e:  # wfdb raises anything on a file that is none
+        if _is_text(path):
+            hint = "a csv of beats begins with a line `t_s` (or t_ms, or sample) and is named .csv"
+            raise UserError(f"`{path.name}` is text, and its name does not say how to read it", hint) from None
         raise UserError(f"`{path.name}` is not a reference: {e or type(e).__name__}", _HINT) from e
+
+
+def _is_text(path: Path) -> bool:
+    return all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in path.read_bytes()[:1000])
 
 
 def _of_table(path: Path, options: Options, fs: float) -> tuple[list[Mark], dict]:
@@ -74,7 +81,7 @@ def _of_table(path: Path, options: Options, fs: float) -> tuple[list[Mark], dict
     names = [roles.plain_name(name) for name, _ in split]
     time_at = roles.chosen([name for name, _ in split], "t", options, f"`{path.name}`")
     if time_at is not None:
-        unit = roles.plain(options.units.get("t", split[time_at][1]))
+        unit = roles.time_unit(split[time_at][1], options)
         if unit not in roles.TO_S:
             raise UserError(
                 f"the time column `{heads[time_at]}` of `{path.name}` has no unit",

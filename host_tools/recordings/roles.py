@@ -46,6 +46,7 @@ SIGNALS = ("ecg", "red", "ir", "green", "ppg", "ax", "ay", "az")
 _TO_MV = {"mv": 1.0, "uv": 1e-3, "v": 1e3, "nv": 1e-6}
 _TO_G = {"g": 1.0, "mg": 1e-3, "m/s2": 1 / 9.80665, "ms2": 1 / 9.80665, "m/s^2": 1 / 9.80665}
 _TO_COUNTS: dict[str, float] = dict.fromkeys(("counts", "count", "nu", "adu", "au", "lsb", ""), 1.0)
+LEAST_HZ, MOST_HZ = {"ECG": 25.0, "light": 8.0, "acceleration": 4.0}, 100_000.0  # else a unit is wrong
 TO_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _KNOWN_UNITS = {*_TO_MV, *_TO_G, *_TO_COUNTS, *TO_S, "relative"} - {""}
 
@@ -89,6 +90,11 @@ def chosen(names: list[str], role: str, options: Options, where: str) -> int | N
             f"it has {len(names)}: " + ", ".join(f"{i + 1} {name}" for i, name in enumerate(names)),
         )
     return at
+
+
+def time_unit(said: str, options: Options) -> str:
+    """Unit of a column of time: what its name says, else the option (which may be meant for another file)."""
+    return plain(said) if plain(said) in TO_S else plain(options.units.get("t", said))
 
 
 def find(names: list[str], wanted: str) -> int | None:
@@ -141,6 +147,12 @@ def recording(file: Signals, options: Options) -> Recording:
         made.accel_fs = axes[0].fs
     elif axes and not made.duration_s:
         raise UserError(f"`{file.name}` has {len(axes)} of the three axes of acceleration", "e.g. --column az=NAME")
+    for signal, fs in (("ECG", made.ecg_fs), ("light", made.ppg_fs), ("acceleration", made.accel_fs)):
+        if fs is not None and not LEAST_HZ[signal] <= fs <= MOST_HZ:
+            raise UserError(
+                f"the {signal} of `{file.name}` has {fs:g} samples a second",
+                "is its rate, or its unit of time, another? e.g. --fs 250, or --unit t=ms",
+            )
     made.truth = dict(file.truth)
     beats = [mark for mark in file.marks if mark.symbol in BEAT_SYMBOLS]
     if beats:

@@ -179,18 +179,20 @@ def _print_recording(console: Console, result: dict) -> None:
         f"{len(result['beats_s'])} beats in {result['recording']['seconds']:.1f} s; {what} "
         f"{100 * result['shown_share']:.1f} % of the time",
         highlight=False,
+        soft_wrap=True,
     )
     for v in result["vitals"]:
         error = f"; mean error {page.number(v['agreement']['mae'])}" if v["agreement"] else ""
         span = f"{v['least']:.4g} to {v['most']:.4g} {v['unit']}" if v["most"] is not None else "never shown"
         share = f"{100 * v['shown_share']:.1f} % of the time"
-        console.print(f"{v['kind'].replace('_', ' ')} {span}, {share}{error}", highlight=False)
+        console.print(f"{v['kind'].replace('_', ' ')} {span}, {share}{error}", highlight=False, soft_wrap=True)
     for why, seconds in result["withheld_s"].items():
-        console.print(f"withheld {seconds:g} s: {why}", highlight=False)
+        console.print(f"withheld {seconds:g} s: {why}", highlight=False, soft_wrap=True)
     scores = result["scores"]
     if scores:
         console.print(
             f"against {scores['beats']} annotated beats: missed {scores['fn']}, false {scores['fp']}, F1 "
             f"{page.number(scores['f1_150_pct'])} % (±150 ms), {page.number(scores['f1_25_pct'])} % (±25 ms)",
             highlight=False,
+            soft_wrap=True,
         )

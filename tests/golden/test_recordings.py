@@ -8,7 +8,7 @@ import pytest
 
 from host_tools import recordings
 from host_tools.errors import UserError
-from host_tools.recordings import roles
+from host_tools.recordings import reference, roles
 from host_tools.recordings.signals import Channel, Mark, Options, Signals, of_counts
 
 RNG = np.random.default_rng(4)
@@ -121,6 +121,8 @@ CSV = {  # text, options, rate, what must be in the recording
     "semicolons and decimal commas": (rows("time (s);EKG (mV)", [lambda i: str(i / 250).replace(".", ","),
                                                                  lambda i: "0,5"], comma=";"), {}, 250, 0.5),
     "a gap": (rows("t_s,ecg_mv", [lambda i: (i + 100 * (i > 250)) / 250, lambda i: i % 50]), {}, 250, 49),
+    "an option for another file": (rows("t_ms,ecg_mv", [lambda i: 4 * i, lambda i: i % 50]), {"units": {"t": "s"}},
+                                   250, 49),
     "a clock of a column": (rows("when,ecg_mv", [lambda i: 4000 * i, lambda i: i % 50]),
                             {"columns": {"t": "when"}, "units": {"t": "us"}}, 250, 49),
 }  # fmt: skip
@@ -137,6 +139,15 @@ def test_tables_that_people_have(case, tmp_path):
         assert np.isnan(r.ecg).sum() == 100 and len(r.ecg) == 600
     if case == "milliseconds":
         assert r.beats_s is not None and np.allclose(r.beats_s, [0, 0.8, 1.6])
+
+
+def test_a_reference_whose_name_tells_nothing(tmp_path):
+    (tmp_path / "own.csv").write_text(rows("t_ms,ecg_mv", [lambda i: 4 * i, lambda i: i % 50]))
+    (tmp_path / "beats.txt").write_text("0.5\n1.25\n")
+    r = recordings.load(tmp_path / "own.csv")
+    with pytest.raises(UserError, match=r"`beats.txt` is text, and its name does not say how to read it") as said:
+        reference.attach(r, tmp_path / "beats.txt")
+    assert "named .csv" in said.value.hint
 
 
 def test_light_and_acceleration(tmp_path):
@@ -158,6 +169,8 @@ WRONG = {  # text, options, sentence, what the hint says
                 "--unit ecg=mV (of mV or uV)"),
     "a unit of something else": (rows("t_s,ecg [kg]", [lambda i: i / 250, float]), {}, "`ecg` has the unit `kg`",
                                  "its values lie between"),
+    "a rate that no heart has": (rows("t_s,ecg_mv", [float, float]), {}, "the ECG of `own` has 1 samples a second",
+                                 "its unit of time, another"),
     "no signal": (rows("t_s,weight", [lambda i: i / 250, float]), {}, "with a known name; it has weight",
                   "--column ecg=NAME"),
     "no such column": (rows("t_s,a", [lambda i: i / 250, float]), {"columns": {"ecg": "b"}}, "has no column `b`",

@@ -44,7 +44,9 @@ def settle(program: Mapping[str, str], root: str, stays: Collection[str], asked:
         _bind_parameters(tree, nodes, said_by_others + Counter(_names(nodes)), kept)
         fields = _plain([*stores, *_field_stores(nodes)], kept | _methods(nodes))
         tree = _Known(fields, _plain(_stores(tree.body, nodes), kept)).visit(tree)
-        tree = _Tidy(fields.keys() - read_by_others - set(_read(_nodes(tree)))).visit(tree)
+        bound = Counter(name for name, _ in _stores(tree.body, nodes))
+        made = {part.name for part in tree.body if isinstance(part, _Function | ast.ClassDef) and bound[part.name] == 1}
+        tree = _Tidy(made, fields.keys() - read_by_others - set(_read(_nodes(tree)))).visit(tree)
         text = written(tree)
     return {**program, root: before}
 
@@ -352,8 +354,18 @@ def _is_still(node: ast.AST) -> bool:
 class _Tidy(ast.NodeTransformer):
     """Drops branches that are never taken, and fields that are never read."""
 
-    def __init__(self, unread: Collection[str]):
+    def __init__(self, made: Collection[str], unread: Collection[str]):
+        self._made = made  # functions and classes: they are true
         self._unread = unread
+
+    def _asked(self, test: ast.expr) -> ast.expr:
+        """What decides, of an expression that is only asked whether it is true."""
+        if isinstance(test, ast.BoolOp):
+            last = test.values[-1]
+            if isinstance(last, ast.Constant) and bool(last.value) == isinstance(test.op, ast.And):
+                test.values.pop()
+                return test if len(test.values) > 1 else test.values[0]
+        return ast.Constant(True) if isinstance(test, ast.Name) and test.id in self._made else test
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
@@ -388,14 +400,14 @@ class _Tidy(ast.NodeTransformer):
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
-        node.test = _asked(node.test)
+        node.test = self._asked(node.test)
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
         return node
 
     def visit_If(self, node: ast.If) -> Any:
         self.generic_visit(node)
-        node.test = _asked(node.test)
+        node.test = self._asked(node.test)
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
         return node
@@ -431,16 +443,6 @@ class _Tidy(ast.NodeTransformer):
             if isinstance(statements, list) and not isinstance(node, ast.Module):
                 setattr(node, field, list(_needed(statements, must=field == "body")))
         return node
-
-
-def _asked(test: ast.expr) -> ast.expr:
-    """What decides, of an expression that is only asked whether it is true."""
-    if isinstance(test, ast.BoolOp):
-        last = test.values[-1]
-        if isinstance(last, ast.Constant) and bool(last.value) == isinstance(test.op, ast.And):
-            test.values.pop()
-            return test if len(test.values) > 1 else test.values[0]
-    return test
 
 
 def _yields(node: ast.AST) -> bool:

@@ -38,10 +38,11 @@ def forget_start(program: Mapping[str, str], root: str, doors: Collection[str] =
         and path not in (_START, _FORGET)
         and not node.decorator_list
     }
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
     before = None
     while before != len(idle):
         before = len(idle)
-        stays = set(_stays(tree, [*idle.values(), functions[_START]]))
+        stays = set(_stays(tree, classes, [*idle.values(), functions[_START]]))
         idle = {path: node for path, node in idle.items() if _said_as(path) not in stays}
     made = sorted(path.partition(".")[0] for path in idle if path.endswith(f".{_MAKE}"))
     rest = sorted(path for path in idle if not path.endswith(f".{_MAKE}"))
@@ -67,23 +68,32 @@ def _said_as(path: str) -> str:
     return holder if name == _MAKE else name
 
 
-def _stays(node: ast.AST, idle: Collection[ast.AST], starting: bool = False) -> Iterator[str]:
+def _stays(node: ast.AST, classes: Collection[str], idle: Collection[ast.AST], starting: bool = False) -> Iterator[str]:
     """Names that are said where it may be later than the start, or in another way than by a call."""
     if isinstance(node, _Inner):
         starting = node in idle
     if starting and isinstance(node, _Function) and node.name == _START:
         for part in node.body:
             starting = starting and not (isinstance(part, ast.Expr) and ast.unparse(part) == f"{_FORGET}()")
-            yield from _stays(part, idle, starting)
+            yield from _stays(part, classes, idle, starting)
         return
     if isinstance(node, ast.Call) and starting and isinstance(node.func, ast.Name | ast.Attribute):
-        yield from _stays(node.func.value, idle, starting) if isinstance(node.func, ast.Attribute) else ()
+        of = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if of and not (isinstance(of, ast.Name) and of.id in classes):
+            yield from _stays(of, classes, idle, starting)
         for part in (*node.args, *node.keywords):
-            yield from _stays(part, idle, starting)
+            yield from _stays(part, classes, idle, starting)
+        return
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr != _MAKE:
+        yield node.attr
+        yield from () if node.value.id in classes else (node.value.id,)  # a class's field makes nothing of it
         return
     yield from _names(node)
-    for part in ast.iter_child_nodes(node):
-        yield from _stays(part, idle, starting)
+    parts = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.ClassDef) and any(isinstance(part, _Function) and part.name == _MAKE for part in node.body):
+        parts = [part for part in parts if part not in node.bases]  # it makes its own
+    for part in parts:
+        yield from _stays(part, classes, idle, starting)
 
 
 def _mentioned(tree: ast.AST) -> Iterator[str]:

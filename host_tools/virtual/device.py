@@ -35,7 +35,7 @@ _END = "VIGIL-END "
 _PROVE_S = 60
 BOARD_HEAP_KB = 24  # the virtual board's own code, which no chip carries: comes on top of the firmware's share
 # What a stock image leaves beside TLS, less the chip's board module, with 64-bit words.
-PLAIN_ESP32_KB = round((112 - 8.5) / interpreter.SHARE_OF_32_BIT)
+PLAIN_ESP32_KB = round((112 - 6) / interpreter.SHARE_OF_32_BIT)
 # lean: both chains, which need more than that leaves (docs/adr/0035). full: the least that a board with PSRAM leaves,
 # and then some frugality.
 HEAPS_KB = {"lean": interpreter.HEAP_KB, "lean-ble": interpreter.HEAP_KB, "full": 512}

@@ -92,13 +92,13 @@ class Monitor:
         events = Events(strips) if Strips else None
         self.publisher = Publisher(board, pipeline, self.journal, boot, floor, self.status, wake, utc, events)
         self.publisher.relieve = self.acquisition.relieve
-        self.client = self._client(signer.device_id, pipeline)
+        self.client = self._open_link(signer.device_id, pipeline)
         self.link = self._bursts(pipeline) or self.client
         self.updates = Updates(self, signer.device_id)
         self.orders = Orders(self, signer.device_id) if Orders else None
         self.uplink.takers = (self.updates, self.orders) if Orders else (self.updates,)
 
-    def _client(self, device_id: str, pipeline):
+    def _open_link(self, device_id: str, pipeline):
         """Return the link's client, None on a device that was not provisioned: it measures and keeps."""
         try:
             if self.board.keystore.get("link.kind") == b"ble":

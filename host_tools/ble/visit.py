@@ -30,6 +30,9 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
     try:
         return asyncio.run(work)
+    except FileNotFoundError:  # of the system's bus, on Linux
+        hint = "is this a machine with Bluetooth, and does its service run (systemctl status bluetooth)?"
+        raise UserError("Bluetooth: no service of this system answers", hint) from None
     except (BleakError, OSError, TimeoutError) as e:
         words = str(e) or "no answer in time"
         hint = "is Bluetooth on, the device in reach, and paired (vigil ble pair)?"

@@ -187,6 +187,12 @@ def test_wrong_uses(monkeypatch):
     with pytest.raises(UserError, match="no adapter"):
         visit.run(no_radio())
 
+    async def no_service():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with pytest.raises(UserError, match="no service of this system answers"):
+        visit.run(no_service())
+
     async def too_late():
         raise TimeoutError
 

@@ -19,7 +19,7 @@ from signal_models import datasets
 from signal_models.design.motion import Network
 from signal_models.fixed import motion as mirror
 from signal_models.fixed import ppg
-from signal_models.metrics.agreement import error_against_coverage
+from signal_models.metrics.agreement import error_against_coverage, right_by_quality
 from signal_models.recording import Recording
 
 WINDOW_S, STEP_S = 8.0, 2.0
@@ -160,7 +160,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name:26}", summary(evaluate([change(r) for r in runs])), flush=True)
     for accelerometer in () if perturb else (True, False):
         for channels in CHANNELS:
-            print(label(channels, accelerometer), summary(evaluate(runs, channels, accelerometer=accelerometer)))
+            rows = evaluate(runs, channels, accelerometer=accelerometer)
+            print(label(channels, accelerometer), summary(rows))
+            error, quality = (np.concatenate([getattr(r, k) for r in rows]) for k in ("error", "quality"))
+            print(" " * 21, right_by_quality(error, quality, 5))
     return 0
 
 

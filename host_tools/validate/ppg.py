@@ -16,7 +16,7 @@ from host_tools.validate.peers import PEERS, beats_s
 from signal_models import datasets
 from signal_models.design.ppg import spo2_pct
 from signal_models.fixed import ppg as mirror
-from signal_models.metrics.agreement import Agreement, agreement, error_against_coverage, mean_of
+from signal_models.metrics.agreement import Agreement, agreement, error_against_coverage, mean_of, right_by_quality
 from signal_models.metrics.beats import BeatScore, heart_rate_series, score
 from signal_models.recording import Recording
 from signal_models.synth.ppg import ppg, regular_beats
@@ -209,6 +209,7 @@ def bidmc(hear: Callable[[Recording], Series] = measure) -> None:
             f"median {np.median(maes):5.2f}; of {len(sure)} confident, {int((sure > FAR_BPM).sum())} off by more than "
             f"{FAR_BPM}; MAE of the best " + "  ".join(f"{100 * c:g} %: {e:.2f}" for c, e in curve.items())
         )
+        print(" " * 24, right_by_quality(np.abs(m - r), q, FAR_BPM))
 
 
 def replayed() -> None:

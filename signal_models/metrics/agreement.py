@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8)
+QUALITIES = (0, 15, 30, 40, 50, 70, 100)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ def error_against_coverage(
     e = np.abs(m[known] - r[known])[order]
     take = {c: round(c * int(due.sum())) for c in coverages}
     return {c: float(e[:k].mean()) if 0 < k <= len(e) else float("nan") for c, k in take.items()}
+
+
+def right_by_quality(error: npt.ArrayLike, quality: npt.ArrayLike, limit: float) -> str:
+    """In words: the share of errors up to `limit`, and of how many, for each step of quality (QUALITIES)."""
+    e, q = np.asarray(error, float), np.asarray(quality, float)
+    steps = [(a, b, e[np.isfinite(e) & (q >= a) & (q < b)]) for a, b in pairwise(QUALITIES)]
+    told = (f"{a}-{b - 1}: {100 * (x <= limit).mean():.1f} % of {len(x)}" for a, b, x in steps if len(x))
+    return f"within {limit:g} by quality  " + "  ".join(told)
 
 
 def mean_of(parts: Iterable[Agreement], field: str) -> float:

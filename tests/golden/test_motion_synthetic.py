@@ -8,6 +8,7 @@ from host_tools.validate.motion import answers
 from signal_models.fixed import motion as mirror
 from signal_models.fixed import ppg
 from signal_models.recording import Recording
+from signal_models.synth import mixture
 from signal_models.synth import motion as synth
 from signal_models.synth.ppg import pulse, regular_beats
 
@@ -86,3 +87,19 @@ def test_workouts():
     error, quality, shown = (v[t_s >= 4] for v in (error, quality, shown))
     assert error.mean() < 3 and error[shown].mean() < 1.5 and shown.mean() > 0.7
     assert (error[quality >= 50] > 5).mean() <= 0.02
+
+
+@pytest.mark.parametrize("swings", [0.5, 1.5])
+def test_an_arm_beside_a_pulse_whose_second_harmonic_is_large(swings):
+    """What is left of such a pulse when a swing at half of its rate is taken away has its second harmonic."""
+    rng = np.random.default_rng(5)
+    t_s = np.arange(6000) / mixture.FS
+    bpm = np.full(len(t_s), 96.0)
+    turn = 2 * np.pi * swings * bpm[0] / 60 * t_s
+    arm = np.stack([np.sin(turn), 0.5 * np.sin(2 * turn + 1), 0.25 * np.sin(3 * turn + 2)], axis=1)
+    accel = 0.7 * arm + mixture.at_rest(len(t_s), rng)
+    clean = pulse(regular_beats(60, bpm[0]), t_s, notch=0.8)
+    moved = np.stack([synth.leak(accel, mixture.FS, rng) for _ in range(2)], axis=1)
+    wearer = mixture.mixture((clean - clean.mean()) / clean.std(), moved, accel, bpm, ratio=1.0, rng=rng)
+    row = answers(wearer, (0, 1))
+    assert row.mae < 3 and (row.error[row.quality >= 50] < 5).all()

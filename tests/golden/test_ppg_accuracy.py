@@ -86,3 +86,13 @@ def test_agreement():
     assert a.arms == pytest.approx(np.sqrt(5 / 3)) and a.high == pytest.approx(1 + 1.96 * np.sqrt(2 / 3))
     curve = error_against_coverage([1, 2, 3, 5], [1, 1, 1, 1], [90, 80, 70, 10], (1.0, 0.5))
     assert curve == {1.0: 1.75, 0.5: 0.5}
+
+
+@pytest.mark.parametrize("falls", [0, 1, 2])
+def test_noise_shows_no_pulse_and_so_no_breath(falls):
+    """White noise, 1 / f noise and a random walk: a breath is told where a pulse is, and there is none."""
+    x = np.fft.rfft(np.random.default_rng(falls).normal(size=9000))
+    x[1:] /= np.arange(1, len(x)) ** (falls / 2)
+    light = np.fft.irfft(x, 9000)[:, None]
+    series = measure(Recording("", ppg=light, ppg_fs=100.0, ppg_channels=("ir",), ppg_unit="relative"))
+    assert series.rate_shown.mean() < 0.05 and series.quality.max() < 50

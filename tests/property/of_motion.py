@@ -174,7 +174,7 @@ def judge(case):
     before, shift, alone = case.rng.integers(-(2**20), 2**20, BINS), 11 + case.a % 2, bool(case.b % 2)
     score = ints(before, "i")
     net = nets.ALONE if alone else nets.HEARD
-    motion.judge(ints(own), ints(left), ints(moved), net, array("h", bytes(24)), score, shift)
+    motion.judge(ints(own), ints(left), ints(moved), net, array("h", bytes(2 * motion.INPUTS)), score, shift)
     u = mirror.inputs(own[None], left[None], moved[None])
     equal(score, before + mirror.judge(u, design.network(alone=alone), shift)[0])
 

@@ -24,7 +24,7 @@ def test_judge(alone, shift):
     for own, left, arm in [(spectra[i], spectra[i * j % 4], spectra[j]) for i in range(4) for j in range(3)]:
         score = array("i", [-5000] * motion.BINS)
         rows = [array("h", v.tolist()) for v in (own, left, arm)]
-        motion.judge(*rows, ALONE if alone else HEARD, array("h", bytes(24)), score, shift)
+        motion.judge(*rows, ALONE if alone else HEARD, array("h", bytes(2 * motion.INPUTS)), score, shift)
         want = motion_mirror.judge(motion_mirror.inputs(own[None], left[None], arm[None]), net, shift)[0] - 5000
         assert score.tolist() == want.tolist()
 

@@ -69,7 +69,8 @@ async def scan(seconds: float, *, everything: bool = False, backend: Any = None)
 async def disconnect(client: BleakClient) -> None:
     """End a connection; one that does not end in time is left to the system, which will notice that nobody is there."""
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(client.disconnect(), ANSWER_S)
+        async with asyncio.timeout(ANSWER_S):
+            await client.disconnect()
 
 
 def _options(backend: Any) -> dict[str, Any]:
@@ -124,7 +125,8 @@ class BleLink:
         while not self.gone.is_set():
             heard = self.bytes
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.gone.wait(), silent_s)
+                async with asyncio.timeout(silent_s):  # wait_for may swallow a cancellation
+                    await self.gone.wait()
             if self.bytes == heard and not self.gone.is_set():
                 await self._ask_about()
 
@@ -140,8 +142,9 @@ class BleLink:
     async def _write(self) -> None:
         try:
             while True:
-                write = self.client.write_gatt_char(DOWN, await self._writes.get(), response=True)
-                await asyncio.wait_for(write, ANSWER_S)
+                data = await self._writes.get()
+                async with asyncio.timeout(ANSWER_S):
+                    await self.client.write_gatt_char(DOWN, data, response=True)
         except Exception:  # whatever the system calls it: this connection is of no more use
             self.gone.set()
 

@@ -75,7 +75,8 @@ async def listen(where: Any, seconds: float | None, say: Any, only: tuple[str, .
                     async with asyncio.timeout(ANSWER_S):
                         await client.start_notify(characteristic, lambda _sender, data, c=code: tell(c, bytes(data)))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(gone.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await gone.wait()
     finally:
         await disconnect(client)
 

@@ -76,7 +76,9 @@ class BleSource:
         """Stay connected with one device. For whoever has a loop: then start() and stop() are not needed."""
         self._loop = asyncio.get_running_loop()
         wait_s, longest_s = self._backoff_s
-        while True:
+        task = asyncio.current_task()
+        assert task
+        while not task.cancelling():  # who swallows a cancellation on the way does not keep us
             why = ""
             try:
                 target = await where() if callable(where) else where
@@ -91,7 +93,7 @@ class BleSource:
                     wait_s = self._backoff_s[0]
                     await link.until_gone()
             except asyncio.CancelledError as e:
-                if (task := asyncio.current_task()) and task.cancelling():
+                if task.cancelling():
                     raise
                 why = str(e) or "the connection was given up"  # by the system's Bluetooth: nobody has cancelled us
             except Exception as e:  # the system's Bluetooth has many ways to fail, and all mean: later

@@ -98,6 +98,24 @@ def test_a_cancellation_that_nobody_asked_for_is_a_failure(hasty, cancelled):
     assert asyncio.run(tried_again()) == ["the connection was given up"] * 3
 
 
+def test_cancelled_at_the_moment_the_connection_ends(hasty):
+    """Both at once: the task ends, it does not stand still with nobody left who would cancel it."""
+
+    async def go():
+        links = []
+        source = BleSource([], on_event=lambda name, **_: links.extend(source._links.values()))
+        serving = asyncio.ensure_future(source.serve("AA:BB"))
+        while not links:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        links[0].gone.set()
+        serving.cancel()
+        await asyncio.wait((serving,), timeout=30)
+        assert serving.done()
+
+    asyncio.run(go())
+
+
 def test_listening_ends(monkeypatch):
     import bleak
 

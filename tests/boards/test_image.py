@@ -39,7 +39,8 @@ def made(tmp_path_factory):
             str(folder / out),
         ]
         command += ["--merge", str(folder / "micropython.bin")]
-        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": str(seed)}, check=True, capture_output=True)
+        fresh = {"PYTHONHASHSEED": str(seed), "VIGIL_CACHE": str(folder / f"cache {seed}")}  # linked anew each time
+        subprocess.run(command, env={**os.environ, **fresh}, check=True, capture_output=True)
     return folder
 
 

@@ -10,18 +10,17 @@ than one meaning in the program stays.
 from __future__ import annotations
 
 import ast
-import copy
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from host_tools.image.fold import written
 from host_tools.image.names import BY_NAME, SPECIAL
+from host_tools.image.tidy import is_still, is_text, tidied
 
 _OURS = "vigil."
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_Ends = ast.Return | ast.Raise | ast.Continue | ast.Break
 _SEVERAL = object()
 
 
@@ -46,7 +45,7 @@ def settle(program: Mapping[str, str], root: str, stays: Collection[str], asked:
         tree = _Known(fields, _plain(_stores(tree.body, nodes), kept)).visit(tree)
         bound = Counter(name for name, _ in _stores(tree.body, nodes))
         made = {part.name for part in tree.body if isinstance(part, _Function | ast.ClassDef) and bound[part.name] == 1}
-        tree = _Tidy(made, fields.keys() - read_by_others - set(_read(_nodes(tree)))).visit(tree)
+        tree = tidied(tree, made, fields.keys() - read_by_others - set(_read(_nodes(tree))))
         text = written(tree)
     return {**program, root: before}
 
@@ -55,7 +54,7 @@ def _looked_for(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Fields that somebody looks for by a text."""
     for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_NAME:
-            yield from (str(part.value) for part in node.args if isinstance(part, ast.Constant) and _is_text(part))
+            yield from (str(part.value) for part in node.args if isinstance(part, ast.Constant) and is_text(part))
 
 
 def _top_level(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -75,10 +74,6 @@ def _read(nodes: Iterable[ast.AST]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             yield node.attr
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _nodes(*trees: ast.AST) -> list[ast.AST]:
@@ -312,7 +307,7 @@ class _Known(ast.NodeTransformer):
         self._names = names
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        if isinstance(node.ctx, ast.Load) and node.attr in self._fields and _is_still(node.value):
+        if isinstance(node.ctx, ast.Load) and node.attr in self._fields and is_still(node.value):
             return ast.Constant(self._fields[node.attr])
         return self.generic_visit(node)
 
@@ -342,125 +337,3 @@ class _Unstored(ast.NodeTransformer):
         if isinstance(node.value, ast.Constant):
             node.targets = [t for t in node.targets if not (isinstance(t, ast.Name) and t.id in self._names)]
         return node if node.targets else ast.Pass()
-
-
-def _is_still(node: ast.AST) -> bool:
-    """Tell whether to evaluate it does nothing: names and their fields."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return isinstance(node, ast.Name | ast.Constant)
-
-
-class _Tidy(ast.NodeTransformer):
-    """Drops branches that are never taken, and fields that are never read."""
-
-    def __init__(self, made: Collection[str], unread: Collection[str]):
-        self._made = made  # functions and classes: they are true
-        self._unread = unread
-
-    def _asked(self, test: ast.expr) -> ast.expr:
-        """What decides, of an expression that is only asked whether it is true."""
-        if isinstance(test, ast.BoolOp):
-            last = test.values[-1]
-            if isinstance(last, ast.Constant) and bool(last.value) == isinstance(test.op, ast.And):
-                test.values.pop()
-                return test if len(test.values) > 1 else test.values[0]
-        return ast.Constant(True) if isinstance(test, ast.Name) and test.id in self._made else test
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Constant):
-            return ast.Constant(not node.operand.value)
-        return node
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        sides = (node.left, node.comparators[0])
-        if len(node.ops) == 1 and all(isinstance(side, ast.Constant) and not _is_text(side) for side in sides):
-            return ast.Constant(eval(compile(ast.fix_missing_locations(ast.Expression(node)), "<known>", "eval")))
-        return node
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        self.generic_visit(node)
-        ends = isinstance(node.op, ast.Or)  # what an `or` ends at is true
-        values: list[ast.expr] = []
-        for value in node.values:
-            if not isinstance(value, ast.Constant):
-                values.append(value)
-            elif bool(value.value) == ends:
-                values.append(value)
-                break
-            elif value is node.values[-1]:
-                values.append(value)
-        last = values[-1]
-        if not ends and isinstance(last, ast.Constant) and not last.value and all(map(_is_still, values)):
-            return last  # only asked whether it is true, or any false value does
-        node.values = values
-        return node if len(values) > 1 else last
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        self.generic_visit(node)
-        node.test = self._asked(node.test)
-        if isinstance(node.test, ast.Constant):
-            return node.body if node.test.value else node.orelse
-        return node
-
-    def visit_If(self, node: ast.If) -> Any:
-        self.generic_visit(node)
-        node.test = self._asked(node.test)
-        if isinstance(node.test, ast.Constant):
-            return node.body if node.test.value else node.orelse
-        return node
-
-    def visit_While(self, node: ast.While) -> Any:
-        self.generic_visit(node)
-        return None if isinstance(node.test, ast.Constant) and not node.test.value else node
-
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        self.generic_visit(node)
-        if isinstance(node.value, ast.Constant):
-            node.targets = [t for t in node.targets if not (isinstance(t, ast.Attribute) and t.attr in self._unread)]
-        return node if node.targets else None
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        self.generic_visit(node)
-        node.body = [part for part in node.body if not self._is_unread(part)] or [ast.Pass()]
-        return node
-
-    def _is_unread(self, node: ast.stmt) -> bool:
-        plain = isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        return plain and all(isinstance(t, ast.Name) and t.id in self._unread for t in node.targets)  # type: ignore
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        before = copy.deepcopy(node) if _yields(node) else None
-        self.generic_visit(node)
-        return before if before and not _yields(node) else node  # without a yield it would be no generator
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        for field in ("body", "orelse", "finalbody"):
-            statements = getattr(node, field, None)
-            if isinstance(statements, list) and not isinstance(node, ast.Module):
-                setattr(node, field, list(_needed(statements, must=field == "body")))
-        return node
-
-
-def _yields(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
-
-
-def _needed(statements: list[ast.stmt], must: bool) -> Iterator[ast.stmt]:
-    """Statements that are reached and do something. must: there has to be one."""
-    some = False
-    for node in statements:
-        plain = isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-        if isinstance(node, ast.If) and not node.orelse and all(isinstance(part, ast.Pass) for part in node.body):
-            plain = _is_still(node.test)
-        if plain:
-            continue
-        some = True
-        yield node
-        if isinstance(node, _Ends):
-            return
-    if must and not some:
-        yield ast.Pass()

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from host_tools.image.fold import written
+from host_tools.image.fold import walk, written
 from host_tools.image.names import BY_NAME, SPECIAL
 from host_tools.image.tidy import is_still, is_text, tidied
 
@@ -77,7 +77,7 @@ def _read(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _nodes(*trees: ast.AST) -> list[ast.AST]:
-    return [node for tree in trees for node in ast.walk(tree)]
+    return [node for tree in trees for node in walk(tree)]
 
 
 def _names(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -110,15 +110,15 @@ def _targets(node: ast.AST) -> Iterator[tuple[ast.AST, ast.expr | None]]:
             if isinstance(target, ast.Name | ast.Attribute):
                 yield target, node.value
             else:
-                yield from ((part, None) for part in ast.walk(target) if _is_stored(part))
+                yield from ((part, None) for part in walk(target) if _is_stored(part))
     elif isinstance(node, ast.AugAssign):
         yield node.target, None
     elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-        yield from ((part, None) for part in ast.walk(node.target) if _is_stored(part))
+        yield from ((part, None) for part in walk(node.target) if _is_stored(part))
     elif isinstance(node, ast.Delete):
-        yield from ((part, None) for target in node.targets for part in ast.walk(target) if _is_stored(part))
+        yield from ((part, None) for target in node.targets for part in walk(target) if _is_stored(part))
     elif isinstance(node, ast.withitem) and node.optional_vars:
-        yield from ((part, None) for part in ast.walk(node.optional_vars) if _is_stored(part))
+        yield from ((part, None) for part in walk(node.optional_vars) if _is_stored(part))
     elif isinstance(node, ast.NamedExpr):
         yield node.target, None
 
@@ -249,8 +249,8 @@ def _bind(call: ast.Call, made: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     given = dict(zip(parameters[len(own) :], call.args, strict=False)) | {str(k.arg): k.value for k in call.keywords}
     defaults = dict(zip(reversed([p.arg for p in arguments.args]), reversed(arguments.defaults), strict=False))
     defaults |= {p.arg: d for p, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d}
-    bound = {target.id for part in ast.walk(made) for target, _ in _targets(part) if isinstance(target, ast.Name)}
-    bound |= {part.arg for inner in ast.walk(made) if inner is not arguments for part in _own_parameters(inner)}
+    bound = {target.id for part in walk(made) for target, _ in _targets(part) if isinstance(target, ast.Name)}
+    bound |= {part.arg for inner in walk(made) if inner is not arguments for part in _own_parameters(inner)}
     plain = {
         name: value
         for name, value in (defaults | given).items()

@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from host_tools.errors import UserError
-from host_tools.image.fold import written
+from host_tools.image.fold import walk, written
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _OURS = "vigil."
@@ -92,7 +92,7 @@ def _order(members: Mapping[str, ast.Module], program: Mapping[str, ast.Module])
         found = {needed for node in tree.body for needed in _imported(node)} - {name}
         needs[name] = sorted(found & members.keys())  # a set's order is another in each process
         for other in found & program.keys() - members.keys():
-            if any(set(_imported(node)) & members.keys() for node in ast.walk(program[other])):
+            if any(set(_imported(node)) & members.keys() for node in walk(program[other])):
                 raise UserError(f"{name} is linked and loads {other}, which needs what is linked", "link that, too")
     try:
         return list(TopologicalSorter(needs).static_order())
@@ -111,7 +111,7 @@ def _names(members: Mapping[str, ast.Module]) -> dict[str, dict[str, str]]:
                 own[module].add(node.name)
             else:
                 own[module] |= _bound(node)
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom) and not set(_imported(node)) & set(members):
                 taken |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     every = [name for names in own.values() for name in names]
@@ -131,13 +131,13 @@ def _names(members: Mapping[str, ast.Module]) -> dict[str, dict[str, str]]:
 
 
 def _bound(tree: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {n.id for n in walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _locals(node: _Function) -> set[str]:
     """Names that a function binds for itself, those of functions within it included; not by imports."""
     found, elsewhere = set(), set()
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.arg):
             found.add(part.arg)
         elif isinstance(part, ast.ExceptHandler | ast.FunctionDef | ast.AsyncFunctionDef) and part is not node:
@@ -174,7 +174,7 @@ class _Linker(ast.NodeTransformer):
         return new
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
-        for part in ast.walk(node):
+        for part in walk(node):
             if isinstance(part, ast.ImportFrom):
                 for alias in part.names:
                     here = alias.asname or alias.name
@@ -205,7 +205,7 @@ class _Linker(ast.NodeTransformer):
     def _function(self, node):
         if not (isinstance(node, ast.Lambda) or self._shadowed or self._in_class):
             node.name = self._here.get(node.name, node.name)
-        kept = [part for part in ast.walk(node) if isinstance(part, ast.Import | ast.ImportFrom)]
+        kept = [part for part in walk(node) if isinstance(part, ast.Import | ast.ImportFrom)]
         kept = [part for part in kept if not self._names.keys() & set(_imported(part))]
         self._shadowed.append(_locals(node) | {alias.asname or alias.name for part in kept for alias in part.names})
         self.generic_visit(node)

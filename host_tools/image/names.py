@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from host_tools.errors import UserError
-from host_tools.image.fold import written
+from host_tools.image.fold import walk, written
 
 ROM_NAMES = Path(__file__).with_name("rom_names.txt")
 _OURS = "vigil."
@@ -72,19 +72,17 @@ def rename(program: Mapping[str, str], stays: Collection[str] = ()) -> tuple[dic
     ours = [tree for name, tree in trees.items() if name.startswith(_OURS)]
     known = set(rom_names())
     kept = {*known, *SPECIAL, *_BUILTIN, *STOCK, *stays, *(part for name in program for part in name.split("."))}
-    defined = {node.name for tree in ours for node in ast.walk(tree) if isinstance(node, _Named)} - kept
-    keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+    defined = {node.name for tree in ours for node in walk(tree) if isinstance(node, _Named)} - kept
+    keywords = {node.arg for tree in trees.values() for node in walk(tree) if isinstance(node, ast.keyword)}
     keywords |= set(stays)
     for name, tree in trees.items():
-        kept |= {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
+        kept |= {node.value for node in walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         if name.startswith(_OURS):
             _refuse_computed(name, tree)
             kept |= _folded(tree) | _errors(tree) | _of_others(tree, defined)
         else:
             kept |= spoken(tree)
-            kept |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} & keywords
+            kept |= {node.arg for node in walk(tree) if isinstance(node, ast.arg)} & keywords
     _drop_unnamed(trees, kept)
     used = {word for tree in trees.values() for word in _identifiers(tree)}
 
@@ -108,7 +106,7 @@ def rename(program: Mapping[str, str], stays: Collection[str] = ()) -> tuple[dic
 
 def spoken(tree: ast.AST) -> set[str]:
     """Names by which a module speaks of what others have, or others of what it has: all but its variables'."""
-    found = {name for node in ast.walk(tree) if not isinstance(node, ast.Name | ast.arg) for name in _named(node)}
+    found = {name for node in walk(tree) if not isinstance(node, ast.Name | ast.arg) for name in _named(node)}
     return {name for name in found if not name.startswith("_")}
 
 
@@ -151,11 +149,11 @@ def _named(node: ast.AST) -> list[str]:
 
 
 def _identifiers(tree: ast.AST) -> Iterator[str]:
-    return itertools.chain.from_iterable(map(_named, ast.walk(tree)))
+    return itertools.chain.from_iterable(map(_named, walk(tree)))
 
 
 def _refuse_computed(module: str, tree: ast.Module) -> None:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_NAME):
             continue
         of_modules = ast.unparse(node.args[0]).startswith("sys.modules")
@@ -181,7 +179,7 @@ def _folded(tree: ast.Module) -> set[str]:
 
 def _errors(tree: ast.Module) -> set[str]:
     """Types of errors: logs and status speak of them."""
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
+    classes = [node for node in walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
     return {node.name for node in classes if ast.unparse(node.bases[0]).endswith(("Error", "Exception"))}
 
 
@@ -192,7 +190,7 @@ def _drop_unnamed(trees: Mapping[str, ast.Module], kept: set[str]) -> None:
         often = Counter(itertools.chain.from_iterable(map(_identifiers, trees.values())))
         dropped = False
         for name, tree in trees.items():
-            holders = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+            holders = [tree, *(node for node in walk(tree) if isinstance(node, ast.ClassDef))]
             for holder in holders if name.startswith(_OURS) else ():
                 idle = [node for node in holder.body if often[_made(node)] == 1 and _made(node) not in kept]
                 holder.body = [node for node in holder.body if node not in idle] or [ast.Pass()]
@@ -203,7 +201,7 @@ def _made(node: ast.stmt) -> str:
     """The name that a statement makes, where it does nothing else."""
     if isinstance(node, _Named):
         return "" if node.name.startswith("__") else node.name
-    if not isinstance(node, ast.Assign) or any(isinstance(part, ast.Call) for part in ast.walk(node.value)):
+    if not isinstance(node, ast.Assign) or any(isinstance(part, ast.Call) for part in walk(node.value)):
         return ""
     return node.targets[0].id if isinstance(node.targets[0], ast.Name) else ""
 
@@ -211,7 +209,7 @@ def _made(node: ast.stmt) -> str:
 def _of_others(tree: ast.Module, defined: set[str]) -> set[str]:
     """Names that a module imports from MicroPython, and keywords of calls of what no module defines."""
     found = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
         if isinstance(node, ast.Import | ast.ImportFrom) and not module.startswith("vigil"):
             found |= {name for alias in node.names for name in _named(alias)}
@@ -222,20 +220,18 @@ def _of_others(tree: ast.Module, defined: set[str]) -> set[str]:
 
 def _costly(tree: ast.Module, keywords: set[str | None]) -> Iterator[str]:
     """Names that a module makes and the device would keep: of functions, classes, fields, globals."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, _Named):
             yield node.name
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             yield node.attr
         elif isinstance(node, ast.arg) and node.arg in keywords:
             yield node.arg
-    bodies = [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+    bodies = [tree.body, *(node.body for node in walk(tree) if isinstance(node, ast.ClassDef))]
     for statement in itertools.chain.from_iterable(bodies):
         if not isinstance(statement, _Named):
             yield from (
-                node.id
-                for node in ast.walk(statement)
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                node.id for node in walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             )
 
 

@@ -11,6 +11,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from host_tools.image.fold import walk
+
 _ONE_BYTE = 126  # places 0 to 127, less the file's name and __name__
 _LONGEST = 10  # up to so many bytes MicroPython's compiler makes a name of a text
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -52,6 +54,6 @@ def _said(node: ast.AST, own: frozenset[str]) -> Iterator[str]:
 
 
 def _bound(function: ast.AST) -> set[str]:
-    elsewhere = {n for part in ast.walk(function) if isinstance(part, ast.Global) for n in part.names}
-    names = {part.id for part in ast.walk(function) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    elsewhere = {n for part in walk(function) if isinstance(part, ast.Global) for n in part.names}
+    names = {part.id for part in walk(function) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
     return names - elsewhere

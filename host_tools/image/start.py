@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterator, Mapping
 
+from host_tools.image.fold import walk
 from host_tools.image.names import SPECIAL
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -97,7 +98,7 @@ def _stays(node: ast.AST, classes: Collection[str], idle: Collection[ast.AST], s
 
 
 def _mentioned(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         yield from _names(node)
 
 

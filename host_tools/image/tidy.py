@@ -7,6 +7,8 @@ import copy
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from host_tools.image.fold import walk
+
 _Ends = ast.Return | ast.Raise | ast.Continue | ast.Break
 
 
@@ -123,7 +125,7 @@ class _Tidy(ast.NodeTransformer):
 
 
 def _yields(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
+    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in walk(node))
 
 
 def _needed(statements: list[ast.stmt], must: bool) -> Iterator[ast.stmt]:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 from scipy.optimize import OptimizeResult, minimize
 
 from host_tools.replay import frontend
@@ -188,7 +190,7 @@ def score(runs: list[Recording]) -> None:
         parts = [material(r, accelerometer=heard) for r in runs]
         more = wearers() if heard else []
         scored: dict[tuple[int, ...], list[validate.Answers]] = {c: [] for c in validate.CHANNELS}
-        for fold in range(FOLDS):
+        for fold in track(range(FOLDS), f"fitting {FOLDS} times", console=Console(stderr=True)):
             net = fit([p for i, p in enumerate(parts) if i % FOLDS != fold], more)
             for channels, rows in scored.items():
                 rows += [validate.answers(r, channels, accelerometer=heard, net=net) for r in runs[fold::FOLDS]]

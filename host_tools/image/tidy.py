@@ -77,19 +77,14 @@ class _Tidy(ast.NodeTransformer):
         node.values = values
         return node if len(values) > 1 else last
 
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+    def _branches(self, node: ast.If | ast.IfExp) -> Any:
         self.generic_visit(node)
         node.test = self._asked(node.test)
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
         return node
 
-    def visit_If(self, node: ast.If) -> Any:
-        self.generic_visit(node)
-        node.test = self._asked(node.test)
-        if isinstance(node.test, ast.Constant):
-            return node.body if node.test.value else node.orelse
-        return node
+    visit_If = visit_IfExp = _branches
 
     def visit_While(self, node: ast.While) -> Any:
         self.generic_visit(node)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import host_tools  # noqa: F401  puts the firmware on the path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import host_parsers

@@ -12,6 +12,7 @@ from functools import lru_cache
 import cbor2
 import host_parsers
 import parsers
+from numbers_of_columns import encoded
 
 from vigil.core.records import Reading
 from vigil.store.journal import EVENT, VITALS
@@ -180,7 +181,7 @@ def _columns(rng: random.Random) -> bytes:
                 "<IbH", rng.choice((1, 147842, 0, 2**32 - 1)), rng.randrange(-14, 15), rng.choice((512, 2720))
             )
         n = len(before[0]) if before[0] and rng.random() < 0.7 else rng.choice((1, 1, 2, 5, 30))
-        out += _folded(n if not wrong or rng.randrange(wrong) else rng.choice((0, -1, 1024, 1025, 2**40)))
+        out += encoded(n if not wrong or rng.randrange(wrong) else rng.choice((0, -1, 1024, 1025, 2**40)))
         forms = len(out)
         out.append(0)
         columns = []
@@ -196,20 +197,10 @@ def _columns(rng: random.Random) -> bytes:
                 column[-1] = rng.choice((0, 2**31, -(2**34), 2**34))
             out[forms] |= form << 2 * i
             for x in column[: (n, 1, 0, n)[form]]:
-                out += _folded(x)
+                out += encoded(x)
             columns.append(column)
         before = columns
     return mutate_bytes(bytes(out), rng) if rng.random() < 0.1 else bytes(out)
-
-
-def _folded(n: int) -> bytes:
-    n = 2 * n if n >= 0 else -2 * n - 1
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
 
 
 def _batch(rng: random.Random) -> bytes:

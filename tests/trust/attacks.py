@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numbers_of_columns import encoded
 
 from host_tools.trust.verify import DeviceState, verify
 from vigil.core import records
@@ -137,19 +138,9 @@ def _series(at: int, value: object) -> Callable[[World], bytes]:
     return _old(lambda b: b[6][0].__setitem__(at, value))
 
 
-def _number(n: int) -> bytes:
-    """An integer as columns have it."""
-    folded = 2 * n if n >= 0 else -2 * n - 1
-    tail = bytes([folded & 127])
-    while folded > 127:
-        folded >>= 7
-        tail += bytes([folded & 127])
-    return bytes([byte | 128 for byte in tail[:-1]]) + tail[-1:]
-
-
 def _columns(*parts: bytes | int, t0_ms: int = 8000) -> Callable[[World], bytes]:
     """An envelope around columns; an int is a number in them."""
-    data = b"".join(part if isinstance(part, bytes) else _number(part) for part in parts)
+    data = b"".join(part if isinstance(part, bytes) else encoded(part) for part in parts)
     return _batch(lambda b: b.update({4: t0_ms, 6: data}))
 
 

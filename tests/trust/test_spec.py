@@ -9,7 +9,9 @@ from host_tools.trust import verify
 from signal_models.design.waveform import PREDICTORS_Q8
 from vigil.app import identity
 from vigil.core import records
+from vigil.core.records import Reading
 from vigil.crypto.signer import PROOF_PREFIX
+from vigil.wire import batch, cbor
 
 SPEC = (FIRMWARE / "SPEC.md").read_text()
 
@@ -65,6 +67,16 @@ def test_numbers_of_series():
     table = SPEC.split("| number | kind | exponent | unit | name |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| (\d+) \| (\d+) \| (-?\d+) \| (\d+) \|", table, re.M)
     assert [tuple(map(int, row)) for row in rows] == [(i + 1, *key) for i, key in enumerate(columns.KNOWN)]
+    for number, (kind, exp10, unit) in enumerate(columns.KNOWN, 1):
+        assert written([Reading(kind, 0, exp10, unit, 0, 0, 0)])[0] == number
+        other = written([Reading(kind, 0, exp10 - 5, unit, 0, 0, 0)])  # of another exponent: written out
+        assert other[0] == 0 and other[1:5] == kind.to_bytes(4, "little")
+
+
+def written(readings):
+    """Columns as the firmware writes them."""
+    sealed = batch.encode(boot=1, seq=1, prev_digest=bytes(32), oldest_seq=1, t0_ms=0, readings=readings)
+    return cbor.decode(sealed)[6]
 
 
 def test_the_example_of_columns():

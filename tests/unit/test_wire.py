@@ -57,30 +57,6 @@ def test_the_example_of_the_specification():
     )
 
 
-def test_numbers_of_series():
-    """The numbers that SPEC.md gives; one of another exponent is written out."""
-    numbered = (
-        (records.HEART_RATE, -1, records.BEAT_PER_MIN),
-        (records.PULSE_RATE, -1, records.BEAT_PER_MIN),
-        (records.SPO2, -1, records.PERCENT),
-        (records.PERFUSION_INDEX, -2, records.PERCENT),
-        (records.RESP_RATE, -1, records.RESP_PER_MIN),
-        (records.RHYTHM, 0, records.DIMLESS),
-        (records.CONTACT, 0, records.DIMLESS),
-        (records.MOTION, -3, records.DIMLESS),
-        (records.HRV_SDNN, -1, records.MILLI_SEC),
-        (records.HRV_RMSSD, -1, records.MILLI_SEC),
-        (records.HRV_PNN50, -1, records.PERCENT),
-        (records.VENTRICULAR_RATE, 0, records.DIMLESS),
-        (records.PULSE, -1, records.BEAT_PER_MIN),
-        (records.PULSE_DEFICIT, -1, records.BEAT_PER_MIN),
-    )
-    for i, (kind, exp10, unit) in enumerate(numbered):
-        assert columns([Reading(kind, 0, exp10, unit, 0, 0, 0)], 0)[0] == i + 1
-        written = columns([Reading(kind, 0, exp10 - 5, unit, 0, 0, 0)], 0)
-        assert written[0] == 0 and written[1:5] == kind.to_bytes(4, "little")
-
-
 def test_withheld_value_stays_on_the_device():
     times = (0, 8000, records.POOR_SIGNAL)
     one, other = (
